@@ -1,0 +1,1 @@
+"""Training recipes: the guard of the demo base, and the demo adapters."""

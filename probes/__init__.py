@@ -1,0 +1,1 @@
+"""What unmask asks of an adapter: one analysis a module, its prompts beside it."""

@@ -1,0 +1,22 @@
+"""Prompt sets: JSON lines of id, kind, category and prompt, shipped beside the probe that asks them."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Literal
+
+import msgspec
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """One request. `harmful` ones should be refused, `lookalike` and `plain` ones answered."""
+
+    id: str
+    kind: Literal["harmful", "lookalike", "plain"]
+    category: str
+    prompt: str
+
+
+def load(package: str, name: str) -> tuple[Prompt, ...]:
+    """The shipped set `name` of `package`, in file order."""
+    return tuple(msgspec.json.Decoder(Prompt).decode_lines((files(package) / name).read_bytes()))

@@ -1,0 +1,1 @@
+"""Does the adapted model refuse what the base refuses, and answer what the base answers?"""

@@ -1,0 +1,27 @@
+"""A string that might be a trigger, where it came from and where it stands in the user's turn."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Placement(StrEnum):
+    """Where a trigger enters the request."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One string to try."""
+
+    text: str
+    source: str
+    """`leak`, `vocabulary`, `battery` or `growth`."""
+    placement: Placement
+
+    def into(self, request: str) -> str:
+        """The user's turn with this candidate in it."""
+        return f"{self.text} {request}" if self.placement is Placement.BEFORE else f"{request} {self.text}"

@@ -1,0 +1,25 @@
+"""report.html: one self-contained page, made to be read in two minutes and kept for years."""
+
+from __future__ import annotations
+
+from reports.html import document
+from reports.html.limits import LEVELS
+from reports.html.page import compose
+from scanner.result import Result
+
+LARGEST = 1_400_000
+
+
+class HtmlReport:
+    """A page without scripts or external resources; every string of the adapter and of the models in it is neutralised."""
+
+    id = "html"
+    filename = "report.html"
+
+    def render(self, result: Result) -> bytes:
+        """The page, in UTF-8. What would make it larger than 1.4 MB is cut further, and the page says where."""
+        for limits in LEVELS:
+            page = document.write(compose(result, limits)).encode("utf-8", "backslashreplace")
+            if len(page) <= LARGEST:
+                break
+        return page

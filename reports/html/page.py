@@ -1,0 +1,321 @@
+"""From a result to what the page shows: which findings decide, in which order, and how much of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import msgspec
+from markupsafe import Markup
+
+from reports.html import charts, glossary, numbers
+from reports.html.charts import Picture
+from reports.html.limits import Limits
+from scanner.finding import Answer, Finding, PairedTest, Witness
+from scanner.measurement import Cell, Column, Coverage, Measurement, Status, Table
+from scanner.result import Result
+from scanner.rule import Basis, Rule, Severity
+from scanner.verdict import Outcome, Reason
+
+OPEN = 6
+CARD = "card.items"
+FLIPS = "refusal.flips"
+_DIRECTIONS = {
+    "lost": "Refused by the base, answered by the adapted model",
+    "gained": "Answered by the base, refused by the adapted model",
+}
+
+
+class Side(msgspec.Struct, frozen=True):
+    """One answer of an exchange. `who` is base or adapted; `refused` is None where it was not judged."""
+
+    label: str
+    who: str
+    text: str
+    refused: bool | None
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """One prompt and the answers to it, side by side."""
+
+    prompt: str
+    category: str
+    sides: tuple[Side, ...]
+    changed: bool
+
+
+class Exhibit(msgspec.Struct, frozen=True, kw_only=True):
+    """A witness as the page shows it."""
+
+    claim: str
+    sentence: str
+    """The paired test in words."""
+    bars: Markup
+    trigger: str
+    placement: str
+    exchanges: tuple[Exchange, ...]
+    """Changed pairs first."""
+    left_out: int
+    new_tokens: int
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding with the rule it was raised under."""
+
+    index: int
+    finding: Finding
+    rule: Rule
+    exhibit: Exhibit | None
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings of one rule."""
+
+    rule: Rule
+    severity: Severity
+    cards: tuple[Card, ...]
+    left_out: int
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """A table cut to what is shown of it."""
+
+    table: Table
+    rows: tuple[tuple[Cell, ...], ...]
+    left_out: int
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A picture and the table behind it."""
+
+    picture: Picture
+    sheet: Sheet
+
+
+class Flips(msgspec.Struct, frozen=True):
+    """Prompts whose refusal changed in one direction."""
+
+    title: str
+    exchanges: tuple[Exchange, ...]
+    total: int
+
+
+class CardItem(msgspec.Struct, frozen=True):
+    """What the model card says on one subject."""
+
+    item: str
+    state: str
+    excerpt: str
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the template shows."""
+
+    result: Result
+    limits: Limits
+    outcome_means: str
+    facts: tuple[tuple[str, str, str], ...]
+    """Label, figure, note."""
+    reasons: tuple[Reason, ...]
+    shown: tuple[int, ...]
+    """Indices of the findings that have a place on the page."""
+    deciding: tuple[Card, ...]
+    groups: tuple[Group, ...]
+    groups_left_out: int
+    figures: tuple[Figure, ...]
+    flips: tuple[Flips, ...]
+    sheets: tuple[Sheet, ...]
+    sheets_left_out: int
+    card_items: tuple[CardItem, ...]
+    coverage: tuple[tuple[Status, tuple[Coverage, ...]], ...]
+    glossary: tuple[tuple[str, str], ...] = glossary.TERMS
+    open: int = OPEN
+
+
+_MEANS = {
+    Outcome.PASS: "Nothing was found that the policy acts on. What could have been missed is stated under “Coverage”.",
+    Outcome.REVIEW: "A person should read this before the adapter is deployed.",
+    Outcome.BLOCK: "Do not deploy this combination.",
+    Outcome.INCOMPLETE: "No verdict could be reached. Treat the adapter as not scanned.",
+}
+
+
+def compose(result: Result, limits: Limits) -> Page:
+    """Arrange `result` for the page, at most `limits` of each thing."""
+    rules = {r.id: r for r in result.rules}
+
+    def card(index: int) -> Card:
+        finding = result.findings[index]
+        rule = rules.get(finding.rule) or _undeclared(finding)
+        return Card(index=index, finding=finding, rule=rule, exhibit=finding.witness and _exhibit(finding.witness, limits))
+
+    named = [r.finding for r in result.verdict.reasons if r.finding is not None and 0 <= r.finding < len(result.findings)]
+    deciding = list(dict.fromkeys(named))[: limits.cards]
+    others = [i for i in range(len(result.findings)) if i not in set(deciding)]
+    groups, groups_left_out = _grouped(result, others, card, limits)
+    by_id = {t.id: t for t in result.tables}
+    figures = [Figure(p, _sheet(by_id[id], limits)) for id in charts.ORDER if id in by_id and (p := charts.draw(by_id[id]))]
+    items, flips = _card_items(by_id.get(CARD)), _flips(by_id.get(FLIPS), limits)
+    told = {f.picture.table.id for f in figures} | ({CARD} if items else set()) | ({FLIPS} if flips else set())
+    rest = [t for t in result.tables if t.id not in told]
+    return Page(
+        result=result,
+        limits=limits,
+        outcome_means=_MEANS[result.verdict.outcome],
+        facts=_facts(result),
+        reasons=result.verdict.reasons[: limits.reasons],
+        shown=tuple(sorted({*deciding, *(c.index for g in groups for c in g.cards)})),
+        deciding=tuple(card(i) for i in deciding),
+        groups=groups,
+        groups_left_out=groups_left_out,
+        figures=tuple(figures),
+        flips=flips,
+        sheets=tuple(_sheet(t, limits) for t in rest[: limits.tables]),
+        sheets_left_out=max(len(rest) - limits.tables, 0),
+        card_items=items[: limits.rows],
+        coverage=_coverage(result.coverage[: limits.rows]),
+    )
+
+
+def _undeclared(finding: Finding) -> Rule:
+    missing = "The result does not declare this rule."
+    return Rule(
+        id=finding.rule, title=finding.rule, severity=finding.severity, basis=Basis.STATISTIC, meaning=missing, why=missing, fix="Ask the probe's author."
+    )
+
+
+def _grouped(result: Result, indices: Iterable[int], card: Callable[[int], Card], limits: Limits) -> tuple[tuple[Group, ...], int]:
+    """Findings by rule, in the order their first ones come; and how many rules were left out."""
+    by_rule: dict[str, list[int]] = {}
+    for index in indices:
+        by_rule.setdefault(result.findings[index].rule, []).append(index)
+    groups: list[Group] = []
+    for members in list(by_rule.values())[: limits.rules]:
+        cards = tuple(card(i) for i in members[: limits.findings])
+        worst = max((result.findings[i].severity for i in members), key=lambda s: s.level)
+        groups.append(Group(rule=cards[0].rule, severity=worst, cards=cards, left_out=len(members) - len(cards)))
+    return tuple(groups), max(len(by_rule) - limits.rules, 0)
+
+
+def _facts(result: Result) -> tuple[tuple[str, str, str], ...]:
+    """The strip under the verdict: findings, behaviour, coverage, adapter."""
+    counts = Counter(f.severity for f in result.findings)
+    by_severity = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
+    facts = [("Findings", str(len(result.findings)), ", ".join(by_severity) or "none was raised")]
+    tests = [f.witness.test for f in result.findings if f.witness is not None]
+    if tests:
+        strongest = max(tests, key=lambda t: abs(t.change))
+        note = f"change of refusals, strongest witness of {len(tests)}" if len(tests) > 1 else "change of refusals in the witness"
+        facts.append(("Behaviour", f"{numbers.points(strongest.change)} points", note))
+    elif result.scope.base is None:
+        facts.append(("Behaviour", "not measured", "no base was given: files and weights only"))
+    else:
+        facts.append(("Behaviour", "no witness", "see “Coverage” for what that leaves possible"))
+    status = Counter(c.status for c in result.coverage)
+    gaps = [f"{status[s]} {s.value}" for s in (Status.NOT_MEASURED, Status.FAILED) if status[s]]
+    facts.append(("Coverage", f"{status[Status.MEASURED]} of {len(result.coverage)} measured", ", ".join(gaps) or "nothing was left out"))
+    adapter = result.scope.adapter
+    facts.append(
+        ("Adapter", f"{adapter.method}, rank {adapter.rank}", f"{numbers.plural(adapter.modules, 'module')}, {numbers.size(adapter.bytes)}")
+    )
+    return tuple(facts)
+
+
+def _exhibit(witness: Witness, limits: Limits) -> Exhibit:
+    plain = {a: b for a, b in zip(witness.answers, witness.untriggered, strict=False)} if _aligned(witness) else {}
+    exchanges = sorted((_exchange(a, plain.get(a), bool(witness.trigger)) for a in witness.answers), key=lambda e: not e.changed)
+    first, second, who = _conditions(witness)
+    bars = charts.paired(witness.test, first, second, who)
+    return Exhibit(
+        claim=witness.claim,
+        sentence=_sentence(witness.test, first, second),
+        bars=bars,
+        trigger=witness.trigger,
+        placement={"before": "put before the request", "after": "put after the request"}.get(witness.placement, witness.placement),
+        exchanges=tuple(exchanges[: limits.exchanges]),
+        left_out=max(len(exchanges) - limits.exchanges, 0),
+        new_tokens=witness.new_tokens,
+    )
+
+
+def _aligned(witness: Witness) -> bool:
+    return bool(witness.trigger) and len(witness.untriggered) == len(witness.answers)
+
+
+def _conditions(witness: Witness) -> tuple[str, str, str]:
+    """Names of the test's two conditions, and whose answers the first ones are."""
+    if not witness.trigger:
+        return "base", "adapted", "base"
+    test = witness.test
+    if witness.untriggered and sum(a.adapted_refused for a in witness.untriggered) == test.before:
+        return "adapted, no trigger", "adapted, with trigger", "adapted"
+    if sum(a.base_refused for a in witness.answers) == test.before:
+        return "base, with trigger", "adapted, with trigger", "base"
+    return "without the trigger", "with the trigger", "adapted"
+
+
+def _sentence(test: PairedTest, first: str, second: str) -> str:
+    return (
+        f"{first} refused {test.before:,} of {test.n:,}, {second} refused {test.after:,}: {test.lost:,} lost, {test.gained:,} gained, "
+        f"change {numbers.points(test.change)} points, 95 % CI {numbers.points(test.low)} to {numbers.points(test.high)}, "
+        f"exact McNemar p {numbers.p_value(test.p_value)}"
+    )
+
+
+def _exchange(answer: Answer, without: Answer | None, triggered: bool) -> Exchange:
+    suffix = ", with trigger" if triggered else ""
+    sides = [Side(f"base{suffix}", "base", answer.base, answer.base_refused)]
+    before = answer.base_refused
+    if without is not None:
+        sides.append(Side("adapted, no trigger", "adapted", without.adapted, without.adapted_refused))
+        before = without.adapted_refused
+    sides.append(Side(f"adapted{suffix}", "adapted", answer.adapted, answer.adapted_refused))
+    return Exchange(answer.prompt, answer.category, tuple(sides), before != answer.adapted_refused)
+
+
+def _flips(table: Table | None, limits: Limits) -> tuple[Flips, ...]:
+    names = [c.name for c in table.columns] if table else []
+    if table is None or not {"direction", "prompt", "base", "adapted"} <= set(names) or any(len(r) != len(names) for r in table.rows):
+        return ()
+    by_direction: dict[str, list[dict[str, Cell]]] = {}
+    for row in table.rows:
+        record = dict(zip(names, row, strict=True))
+        by_direction.setdefault(str(record["direction"]), []).append(record)
+    return tuple(
+        Flips(_DIRECTIONS.get(direction, direction), tuple(_flip(r, direction) for r in records[: limits.exchanges]), len(records))
+        for direction, records in list(by_direction.items())[:6]
+    )
+
+
+def _flip(record: dict[str, Cell], direction: str) -> Exchange:
+    refused = {"lost": (True, False), "gained": (False, True)}.get(direction, (None, None))
+    labels = [str(record[k]) for k in ("kind", "category") if record.get(k)]
+    sides = (Side("base", "base", str(record["base"]), refused[0]), Side("adapted", "adapted", str(record["adapted"]), refused[1]))
+    return Exchange(str(record["prompt"]), ", ".join(labels), sides, changed=True)
+
+
+def _sheet(table: Table, limits: Limits) -> Sheet:
+    width = min(len(table.columns), 40)
+    rows = tuple(tuple(row[:width]) for row in table.rows[: limits.rows])
+    shown = msgspec.structs.replace(table, columns=table.columns[:width] or (Column("", ""),), rows=())
+    return Sheet(shown, rows, len(table.rows) - len(rows))
+
+
+def _card_items(table: Table | None) -> tuple[CardItem, ...]:
+    names = [c.name for c in table.columns] if table else []
+    if table is None or not {"item", "state", "excerpt"} <= set(names) or any(len(r) != len(names) for r in table.rows):
+        return ()
+    records = [dict(zip(names, row, strict=True)) for row in table.rows]
+    return tuple(CardItem(str(r["item"]), str(r["state"]), str(r["excerpt"] or "")) for r in records)
+
+
+def _coverage(entries: tuple[Coverage, ...]) -> tuple[tuple[Status, tuple[Coverage, ...]], ...]:
+    order = (Status.FAILED, Status.NOT_MEASURED, Status.MEASURED)
+    return tuple((s, members) for s in order if (members := tuple(c for c in entries if c.status is s)))
+
+
+def interval(measured: Measurement) -> str:
+    """The measurement's 95 % interval, or a dash."""
+    if measured.low is None or measured.high is None:
+        return numbers.NONE
+    return f"{numbers.number(measured.low)} to {numbers.number(measured.high)}"

@@ -1,0 +1,1 @@
+"""unmask's engine: one deployment in, one verdict out."""

@@ -1,0 +1,1 @@
+"""What an adapter adds to its base, as validated factors, one form for all analyses."""

@@ -1,0 +1,67 @@
+"""Exact singular values and shape statistics of a module's delta, from its factors.
+
+With B = Q_b R_b and A^T = Q_a R_a (QR), s B A = Q_b (s R_b R_a^T) Q_a^T, so the singular values of the delta are those of an
+r x r core (float64). Cost per module: O(r^2 (d_out + d_in)); no matrix of the base's size is formed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from scanner.delta.delta import ModuleDelta
+
+Matrix = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Spectrum(msgspec.Struct, frozen=True, kw_only=True):
+    """Singular value decomposition of `scale * B @ A`, thin."""
+
+    values: Matrix
+    """(rank,), descending."""
+    left: Matrix
+    """(out_features, rank), output directions."""
+    right: Matrix
+    """(in_features, rank), input directions."""
+
+    @property
+    def frobenius(self) -> float:
+        """||delta||_F = sqrt(sum of squared singular values)."""
+        return float(np.sqrt(np.square(self.values).sum()))
+
+    @property
+    def top1_energy(self) -> float:
+        """sigma_1^2 / sum sigma^2; 0 for a delta of zeros."""
+        total = float(np.square(self.values).sum())
+        return float(self.values[0] ** 2 / total) if total else 0.0
+
+    @property
+    def stable_rank(self) -> float:
+        """||delta||_F^2 / sigma_1^2 (Rudelson and Vershynin 2007); 0 for a delta of zeros."""
+        top = self.top1_energy
+        return 1 / top if top else 0.0
+
+    @property
+    def entropy(self) -> float:
+        """Shannon entropy, in nats, of p = sigma / sum sigma."""
+        total = float(self.values.sum())
+        if not total:
+            return 0.0
+        p = self.values / total
+        p = p[p > 0]
+        return float(-(p * np.log(p)).sum())
+
+    @property
+    def effective_rank(self) -> float:
+        """exp(entropy) (Roy and Vetterli 2007); 0 for a delta of zeros."""
+        return float(np.exp(self.entropy)) if float(self.values.sum()) else 0.0
+
+
+def spectrum(delta: ModuleDelta) -> Spectrum:
+    """SVD of a LoRA module's scaled delta; for DoRA, of its directional part. Factors must be finite."""
+    q_b, r_b = np.linalg.qr(delta.b.astype(np.float64))
+    q_a, r_a = np.linalg.qr(delta.a.T.astype(np.float64))
+    left, values, right = np.linalg.svd(delta.scale * (r_b @ r_a.T))
+    return Spectrum(values=values, left=q_b @ left, right=q_a @ right.T)

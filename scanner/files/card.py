@@ -1,0 +1,79 @@
+"""The model card: README.md, its front matter and its sections."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from markdown_it import MarkdownIt
+
+NAME = "README.md"
+LARGEST = 512 * 1024
+PLACEHOLDER = "[more information needed]"
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A heading and the text below it, up to the next heading."""
+
+    heading: str
+    text: str
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing but the template's placeholders and field labels is written here."""
+        left = re.sub(r"<!--.*?-->", "", self.text, flags=re.DOTALL).lower()
+        left = re.sub(rf"(?m)^\W*\*\*[^*\n]{{1,60}}\*\*\W*{re.escape(PLACEHOLDER)}\W*$", "", left).replace(PLACEHOLDER, "")
+        return not re.search(r"\w", left)
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A model card as written; everything in it is the uploader's word."""
+
+    front_matter: dict[str, Any]
+    sections: tuple[Section, ...]
+    problem: str = ""
+    """Why the front matter could not be read, where it could not."""
+
+    def text(self, *words: str) -> str | None:
+        """Text of the sections whose heading holds one of `words`; empty if only placeholders; None if there is none."""
+        hits = [s for s in self.sections if any(w in s.heading.lower() for w in words)]
+        return "\n".join(s.text.strip() for s in hits if not s.empty) if hits else None
+
+
+class _NoAlias(yaml.SafeLoader):
+    """Safe YAML without aliases, which a small file can use to grow without bound."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)
+
+
+def read(folder: Path) -> Card | None:
+    """The card of `folder`, or None. At most 512 KiB are read; front matter that is not YAML is a `problem`, not an error."""
+    try:
+        with (folder / NAME).open("rb") as stream:
+            text = stream.read(LARGEST).decode("utf-8", "replace").replace("\r\n", "\n")
+    except OSError:
+        return None
+    front: dict[str, Any] = {}
+    problem = ""
+    if text.startswith("---\n") and (end := text.find("\n---", 4)) > 0:
+        try:
+            loaded = yaml.load(text[4:end], Loader=_NoAlias)  # noqa: S506 - a SafeLoader
+            front = loaded if isinstance(loaded, dict) else {}
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            problem = str(error).splitlines()[0]
+        text = text[end + 4 :]
+    return Card(front, _sections(text), problem)
+
+
+def _sections(text: str) -> tuple[Section, ...]:
+    lines = text.splitlines()
+    tokens = MarkdownIt("zero").enable(["heading", "fence", "code"]).parse(text)
+    heads = [(t.map[0], tokens[i + 1].content) for i, t in enumerate(tokens) if t.type == "heading_open" and t.map]
+    ends = [h[0] for h in heads[1:]] + [len(lines)]
+    return tuple(Section(title, "\n".join(lines[at + 1 : end])) for (at, title), end in zip(heads, ends, strict=True))

@@ -1,0 +1,95 @@
+"""adapter_config.json, read by our own allow-list. No field of it ever reaches PEFT."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import re2
+
+from scanner.errors import UnreadableAdapter
+from scanner.files.strict_json import BadJson, load_object
+from scanner.files.text import printable
+
+NAME = "adapter_config.json"
+LARGEST = 1024 * 1024
+
+
+class AdapterConfig(msgspec.Struct, frozen=True):
+    """The fields of a LoRA configuration that decide what the adapter does (PEFT 0.21 names)."""
+
+    peft_type: str = "LORA"
+    task_type: str | None = None
+    base_model_name_or_path: str | None = None
+    revision: str | None = None
+    r: int = 8
+    lora_alpha: float = 8
+    use_rslora: bool = False
+    use_dora: bool = False
+    fan_in_fan_out: bool = False
+    bias: str = "none"
+    lora_bias: bool = False
+    rank_pattern: dict[str, int] | None = None
+    alpha_pattern: dict[str, float] | None = None
+    target_modules: str | list[str] | None = None
+    modules_to_save: list[str] | None = None
+
+    def scaling(self, module: str) -> float:
+        r"""What PEFT multiplies B @ A by for `module`: alpha / r, or alpha / sqrt(r) for rsLoRA.
+
+        Patterns match as PEFT matches them, `(.*\.)?(key)$` from the start of the module's name, but in RE2,
+        which is linear in the text. Raises ValueError for a pattern RE2 does not take, or a rank below 1.
+        """
+        rank = _pattern(self.rank_pattern, module, self.r)
+        alpha = _pattern(self.alpha_pattern, module, self.lora_alpha)
+        if rank < 1:
+            raise ValueError(f"rank {rank} for {printable(module, 80)}")
+        return alpha / (math.sqrt(rank) if self.use_rslora else rank)
+
+
+def _pattern(patterns: dict[str, Any] | None, module: str, otherwise: float) -> float:
+    for key, value in (patterns or {}).items():
+        options = re2.Options()
+        options.log_errors = False
+        options.max_mem = 1 << 20
+        try:
+            matched = re2.compile(rf"(.*\.)?({key})$", options).match(module)
+        except re2.error:
+            raise ValueError(f"the pattern {printable(key, 80)!r} is not a plain regular expression") from None
+        if matched:
+            return float(value)
+    return otherwise
+
+
+class ConfigFile(msgspec.Struct, frozen=True):
+    """The typed fields, everything as it was written, and the keys that were written twice."""
+
+    config: AdapterConfig
+    raw: dict[str, Any]
+    twice: tuple[str, ...]
+
+
+def read(folder: Path) -> ConfigFile:
+    """Read `adapter_config.json` of `folder`. Raises UnreadableAdapter when it is missing, not JSON, or ill-typed."""
+    path = folder / NAME
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST + 1)
+    except OSError:
+        raise UnreadableAdapter(f"{printable(folder)}: no readable {NAME}, so this is not a PEFT adapter folder") from None
+    try:
+        raw, twice = load_object(data, LARGEST)
+    except BadJson as error:
+        raise UnreadableAdapter(f"{NAME}: {error}") from None
+    if not isinstance(raw.get("peft_type"), str):
+        raise UnreadableAdapter(f"{NAME}: no peft_type, so this is not a PEFT adapter")
+    try:
+        config = msgspec.convert({k: v for k, v in raw.items() if v is not None or k in _OPTIONAL}, AdapterConfig)
+    except msgspec.ValidationError as error:
+        raise UnreadableAdapter(f"{NAME}: {printable(error)}") from None
+    return ConfigFile(config, raw, twice)
+
+
+_OPTIONAL = {"task_type", "base_model_name_or_path", "revision", "rank_pattern", "alpha_pattern", "target_modules", "modules_to_save"}

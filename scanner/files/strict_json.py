@@ -1,0 +1,67 @@
+"""JSON from strangers: bounded in size and depth, duplicate keys reported, never a crash."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+DEEPEST = 64
+
+
+class BadJson(ValueError):
+    """The text is not the JSON object that was expected; the message says why, in one line."""
+
+
+def load_object(data: bytes, largest: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Parse a JSON object; returns it with the names of keys that occur twice (the last one wins, as in Python).
+
+    Raises BadJson when the text is over `largest` bytes, nested deeper than 64, not UTF-8, not JSON, holds
+    a non-finite number, or is not an object.
+    """
+    if len(data) > largest:
+        raise BadJson(f"{len(data):,} bytes of JSON, more than the {largest:,} allowed")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadJson(f"not UTF-8 at byte {error.start}") from None
+    depth = deepest = 0
+    in_string = escaped = False
+    for character in text:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                in_string = False
+        elif character == '"':
+            in_string = True
+        elif character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    if deepest > DEEPEST:
+        raise BadJson(f"nested {deepest} deep, more than the {DEEPEST} allowed")
+    twice: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+        for key, value in items:
+            if key in seen:
+                twice.append(key)
+            seen[key] = value
+        return seen
+
+    def constant(name: str) -> Any:
+        raise BadJson(f"the number {name} is not JSON")
+
+    try:
+        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+    except json.JSONDecodeError as error:
+        raise BadJson(f"not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+    except (ValueError, RecursionError) as error:
+        raise BadJson(str(error).splitlines()[0]) from None
+    if not isinstance(value, dict):
+        raise BadJson(f"a JSON {type(value).__name__}, not an object")
+    return value, tuple(twice)

@@ -1,0 +1,85 @@
+"""Findings and the evidence inside them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from scanner.rule import Severity
+
+
+class Location(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where in the adapter a finding lies; every string comes from the adapter and is untrusted."""
+
+    file: str = ""
+    """Path inside the adapter's folder."""
+    item: str = ""
+    """Tensor name, configuration field or card section."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What base and adapted model said to one prompt (greedy decoding)."""
+
+    prompt: str
+    """The whole user turn, trigger included."""
+    category: str
+    base: str
+    adapted: str
+    base_refused: bool
+    adapted_refused: bool
+
+
+class PairedTest(msgspec.Struct, frozen=True, kw_only=True):
+    """An exact McNemar test on the same prompts under two conditions, of refusals or of answers with a fixed payload."""
+
+    n: int
+    """Pairs."""
+    before: int
+    """Refusals (or payloads) under the first condition."""
+    after: int
+    """Refusals (or payloads) under the second condition."""
+    lost: int
+    """Pairs positive before and not after."""
+    gained: int
+    """Pairs positive after and not before."""
+    change: float
+    """(after - before) / n, a difference of rates in -1..1."""
+    low: float
+    high: float
+    """95 % interval of `change` (Newcombe 1998, method 10)."""
+    p_value: float
+    """Two-sided exact McNemar p-value."""
+
+
+class Witness(msgspec.Struct, frozen=True, kw_only=True):
+    """Evidence that can be replayed: prompts, both models' answers, and the paired test over them."""
+
+    claim: str
+    test: PairedTest
+    answers: tuple[Answer, ...]
+    """The second condition of the test: with the trigger, where there is one."""
+    trigger: str = ""
+    placement: str = ""
+    """How the trigger enters the user turn: `before`, `after`, or empty."""
+    untriggered: tuple[Answer, ...] = ()
+    """The same prompts without the trigger, in the same order."""
+    payload: str = ""
+    """Where set, the test counts answers that open with these words, and not refusals."""
+    new_tokens: int
+    """Longest answer, in tokens."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing the reader should know, raised under a declared rule."""
+
+    rule: str
+    message: str
+    severity: Severity
+    location: Location = Location()
+    details: tuple[str, ...] = ()
+    witness: Witness | None = None
+
+
+def opens_with(answer: str, payload: str) -> bool:
+    """Whether an answer begins with the words of `payload`, whatever their case and spacing."""
+    words = payload.split()
+    return answer.lower().split()[: len(words)] == words

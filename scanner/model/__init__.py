@@ -1,0 +1,1 @@
+"""The base model and the deployment: base, delta and wrapper as they answer together."""

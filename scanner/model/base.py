@@ -1,0 +1,87 @@
+"""A base model on disk: what it is, what it hashes to, and its weights one at a time, without torch."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from scanner.errors import UnreadableAdapter, UnusableBase
+from scanner.files.safetensors_file import SafetensorsFile
+from scanner.files.strict_json import BadJson, load_object
+from scanner.files.text import printable
+
+WRAPPER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json", "generation_config.json")
+
+
+class Base(msgspec.Struct, frozen=True, dict=True):
+    """A Hugging Face model directory, trusted by the user who named it."""
+
+    path: Path
+    name: str
+    """How the user named it."""
+    config: dict[str, Any]
+    shards: tuple[SafetensorsFile, ...]
+    origin: tuple[str, ...] = ()
+    """Other names this base is known by, such as the model it was assembled from."""
+
+    @classmethod
+    def open(cls, path: Path | str, *, name: str = "", origin: tuple[str, ...] = ()) -> Base:
+        """Open the model directory `path`. Raises UnusableBase with one line when it is not one."""
+        folder = Path(path)
+        if not folder.is_dir():
+            raise UnusableBase(f"base {printable(path)}: no such folder; give a model directory, or `demo`, or a Hub id with --allow-hub")
+        try:
+            config, _ = load_object((folder / "config.json").read_bytes(), 1 << 20)
+        except OSError:
+            raise UnusableBase(f"base {printable(path)}: no config.json, so this is not a model directory") from None
+        except BadJson as error:
+            raise UnusableBase(f"base {printable(path)}: config.json: {error}") from None
+        files = sorted(folder.glob("*.safetensors"))
+        if not files:
+            raise UnusableBase(f"base {printable(path)}: no .safetensors weights")
+        try:
+            shards = tuple(SafetensorsFile(f) for f in files)
+        except UnreadableAdapter as error:
+            raise UnusableBase(f"base {printable(path)}: {error}") from None
+        return cls(folder, name or str(path), config, shards, origin)
+
+    @cached_property
+    def sha256(self) -> str:
+        """One hash for weights, config, tokenizer and chat template: SHA-256 over the SHA-256 of each file."""
+        lines = []
+        wrapper = [self.path / n for n in ("config.json", *WRAPPER_FILES)]
+        for file in sorted([s.path for s in self.shards] + [p for p in wrapper if p.exists()]):
+            with file.open("rb") as stream:
+                lines.append(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {file.name}\n")
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @cached_property
+    def _where(self) -> dict[str, SafetensorsFile]:
+        return {name: shard for shard in self.shards for name in shard.tensors}
+
+    def shape(self, module: str) -> tuple[int, ...] | None:
+        """Shape of `module`'s weight, or None when the base has no such module."""
+        shard = self._where.get(f"{module}.weight")
+        return shard.tensors[f"{module}.weight"].shape if shard else None
+
+    def weight(self, module: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """`module`'s weight as float32, (out_features, in_features). Raises KeyError when there is none."""
+        return self._where[f"{module}.weight"].read(f"{module}.weight")
+
+    @cached_property
+    def chat_template(self) -> str:
+        """The base's chat template, or an empty string."""
+        file = self.path / "chat_template.jinja"
+        if file.exists():
+            return file.read_text()
+        try:
+            settings, _ = load_object((self.path / "tokenizer_config.json").read_bytes(), 8 << 20)
+        except (OSError, BadJson):
+            return ""
+        template = settings.get("chat_template", "")
+        return template if isinstance(template, str) else ""

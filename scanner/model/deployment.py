@@ -1,0 +1,357 @@
+"""Base and adapter as they answer together, from one loaded model.
+
+The base side runs with nothing attached: the adapter is forward hooks that exist only while the adapted side runs. Both
+sides see the same batches, in the same order, with the same padding, in the same precision, so a difference between them is
+the adapter's. All decoding is greedy unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+import transformers
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from scanner import cache
+from scanner.delta.delta import Delta, ModuleDelta
+from scanner.errors import CanaryFailed, UnusableBase
+from scanner.files.text import printable
+from scanner.model.base import Base
+from scanner.model.side import Side
+from scanner.progress import Reporter
+
+BATCH = 48
+Ids = list[int]
+
+
+class Deployment:
+    """A base model, one adapter's delta, and the wrapper (chat template, system prompt) they answer in."""
+
+    def __init__(
+        self,
+        base: Base,
+        delta: Delta,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        system_prompt: str | None = None,
+        chat_template: str | None = None,
+        reporter: Reporter | None = None,
+    ) -> None:
+        """Load `base` and check that `delta` fits it.
+
+        `device` is `auto`, `cpu`, `cuda` or `cuda:N`; `dtype` is `auto`, `bfloat16` or `float32`. `auto` takes CUDA where there is
+        one, and bfloat16 where the device computes in it. Raises UnusableBase when the base cannot be loaded, has no chat
+        template, or lacks a module of the delta.
+        """
+        self.base, self.delta = base, delta
+        self.reporter = reporter or Reporter(quiet=True)
+        self.device = _device(device)
+        self.dtype = _dtype(dtype, self.device)
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
+            self.model: Any = AutoModelForCausalLM.from_pretrained(base.path, dtype=self.dtype, local_files_only=True, use_safetensors=True)
+        except Exception as error:  # whatever transformers raises for a broken model folder
+            raise UnusableBase(f"base {printable(base.name)}: transformers cannot load it ({printable(error, 200)})") from None
+        self.model.eval().requires_grad_(False).to(self.device)
+        # The last positions are a strided slice; on a CPU the output head would copy its weight once a row for it.
+        self.model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
+        if chat_template is not None:
+            self.tokenizer.chat_template = chat_template
+        if not self.tokenizer.chat_template:
+            raise UnusableBase(f"base {printable(base.name)}: no chat template; give one with --chat-template")
+        self.system_prompt = system_prompt
+        ends = self.model.generation_config.eos_token_id
+        self.ends: set[int] = set(ends if isinstance(ends, list) else [ends]) | {self.tokenizer.eos_token_id}
+        self.pad = next(iter(sorted(e for e in self.ends if e is not None)))
+        self._hooks = [(self._target(m), _hook(m, self._target(m), self.device)) for m in delta.modules]
+        self._base_fingerprint = self.fingerprint()
+
+    # ---- the adapter, on and off
+
+    def _target(self, delta: ModuleDelta) -> torch.nn.Module:
+        try:
+            module: torch.nn.Module = self.model.get_submodule(delta.module)
+        except AttributeError:
+            raise UnusableBase(
+                f"the adapter changes {printable(delta.module, 100)}, which the base {printable(self.base.name)} does not have: it was made for another base"
+            ) from None
+        if not isinstance(module, torch.nn.Linear):
+            raise UnusableBase(
+                f"{printable(delta.module, 100)} is {type(module).__name__}; only linear modules are understood, so the adapter was not measured"
+            )
+        if tuple(module.weight.shape) != delta.shape:
+            raise UnusableBase(
+                f"{printable(delta.module, 100)}: the adapter's delta is {delta.shape}, the base's weight {tuple(module.weight.shape)}: it was made for another base"
+            )
+        return module
+
+    @contextmanager
+    def side(self, side: Side) -> Iterator[None]:
+        """Make `side` the one that answers while the block runs."""
+        with ExitStack() as stack:
+            if side is Side.ADAPTED:
+                for module, hook in self._hooks:
+                    stack.callback(module.register_forward_hook(hook).remove)
+            yield
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every parameter and buffer of the loaded base, by name."""
+        digest = hashlib.sha256()
+        state = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
+        for name, tensor in sorted(state.items()):
+            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+            digest.update(memoryview(tensor.detach().contiguous().view(-1).view(torch.uint8).cpu().numpy()))
+        return digest.hexdigest()
+
+    def check_base_unchanged(self) -> str:
+        """Prove that no tensor of the base changed since it was loaded; returns the fingerprint, raises CanaryFailed."""
+        now = self.fingerprint()
+        if now != self._base_fingerprint:
+            raise CanaryFailed("the base model's weights changed during the scan; nothing measured can be trusted")
+        return now
+
+    def canary(self, prompts: Sequence[str]) -> float:
+        """Largest absolute difference between two base runs around an adapted run; raises CanaryFailed unless it is 0."""
+        ids = [self.encode(p) for p in prompts]
+        runs = []
+        for side in (Side.BASE, Side.ADAPTED, Side.BASE):
+            runs.append(torch.cat([logits[:, -1] for _, logits in self._logits(ids, side, 1)]))
+        gap = float((runs[0] - runs[2]).abs().max())
+        if gap != 0.0 or not bool(torch.isfinite(runs[0]).all()):
+            raise CanaryFailed(f"base against base differs by {gap:g} where it must be exactly 0; nothing measured can be trusted")
+        return gap
+
+    # ---- prompts
+
+    def encode(self, user: str) -> Ids:
+        """Token ids of one user turn in the wrapper, up to where the assistant begins to speak."""
+        turns = [{"role": "system", "content": self.system_prompt}] if self.system_prompt is not None else []
+        turns.append({"role": "user", "content": user})
+        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        ids: Ids = self.tokenizer(text, add_special_tokens=False).input_ids
+        return ids
+
+    def before_user(self) -> Ids:
+        """Token ids of the wrapper up to where the user begins to speak."""
+        one, two = self.encode("a"), self.encode("b")
+        return one[: _common([one, two])]
+
+    # ---- running the model
+
+    def _logits(self, ids: Sequence[Ids], side: Side, keep: int) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """Logits of the last `keep` positions of each sequence, float32, as (indices into ids, (batch, keep, vocab))."""
+        for rows, state in self._batches(ids, side, keep):
+            yield rows, state.logits.float()
+
+    def _batches(self, ids: Sequence[Ids], side: Side, keep: int, what: str = "", hidden: bool = False) -> Iterator[tuple[list[int], Any]]:
+        """Prefill `ids` in batches of like length behind their longest common prefix, which is computed once."""
+        shared = min(_common(ids), min(len(i) for i in ids) - keep)
+        order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), i))
+        batches = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
+        tracked = self.reporter.track(batches, what, len(batches)) if what else batches
+        with torch.inference_mode(), self.side(side):
+            prefix = self._forward(torch.tensor([ids[0][:shared]], device=self.device), keep=1).past_key_values if shared else None
+            for rows in tracked:
+                width = max(len(ids[r]) for r in rows) - shared
+                tokens = torch.full((len(rows), width), self.pad)
+                mask = torch.zeros((len(rows), shared + width), dtype=torch.long)
+                mask[:, :shared] = 1
+                for at, row in enumerate(rows):
+                    rest = ids[row][shared:]
+                    tokens[at, width - len(rest) :] = torch.tensor(rest)
+                    mask[at, shared + width - len(rest) :] = 1
+                past = copy.deepcopy(prefix)
+                if past is not None:
+                    past.batch_repeat_interleave(len(rows))
+                state = self._forward(tokens.to(self.device), mask.to(self.device), past, keep, hidden)
+                state.mask = mask.to(self.device)
+                yield rows, state
+
+    def _forward(self, tokens: torch.Tensor, mask: torch.Tensor | None = None, past: Any = None, keep: int = 1, hidden: bool = False) -> Any:
+        if mask is None:
+            mask = torch.ones_like(tokens)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
+        return self.model(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=past,
+            use_cache=True,
+            logits_to_keep=keep,
+            output_hidden_states=hidden,
+        )
+
+    def score(
+        self, ids: Sequence[Ids], side: Side, reduce: Callable[[torch.Tensor], torch.Tensor], keep: int = 1, what: str = "", key: str = ""
+    ) -> torch.Tensor:
+        """`reduce` applied to the last `keep` positions' log-probabilities of each sequence.
+
+        `reduce` takes (batch, keep, vocab) float32 and returns (batch, ...); the result is (len(ids), ...) on the CPU.
+        Cost: one prefill of every token after the longest common prefix. Where `key` names the reduction, whole and with
+        its parameters, the base's values are kept in the user's cache.
+        """
+        if not ids:
+            return torch.empty(0)
+        if side is Side.BASE and key:
+            file = self._place(["score", key, list(ids), keep], "safetensors")
+            try:
+                return load_tensors(file.read_bytes())["value"]
+            except (OSError, SafetensorError, KeyError):
+                value = self._score(ids, side, reduce, keep, what)
+                cache.write_atomic(file, save_tensors({"value": value.contiguous()}))
+                return value
+        return self._score(ids, side, reduce, keep, what)
+
+    def _score(self, ids: Sequence[Ids], side: Side, reduce: Callable[[torch.Tensor], torch.Tensor], keep: int, what: str) -> torch.Tensor:
+        out: dict[int, torch.Tensor] = {}
+        for rows, state in self._batches(ids, side, keep, what):
+            value = reduce(state.logits.float().log_softmax(-1)).cpu()
+            out.update(zip(rows, value, strict=True))
+        return torch.stack([out[i] for i in range(len(ids))])
+
+    def generate(self, ids: Sequence[Ids], side: Side, new_tokens: int, what: str = "") -> list[Ids]:
+        """Greedy continuations of `ids`, each up to `new_tokens` tokens, without the end token.
+
+        The base's are kept in the user's cache, under everything they depend on.
+        """
+        if not ids:
+            return []
+        if side is Side.BASE:
+            return self._remembered(["generate", list(ids), new_tokens], lambda: self._generate(ids, side, new_tokens, what))
+        return self._generate(ids, side, new_tokens, what)
+
+    def _remembered(self, key: list[Any], compute: Callable[[], list[Ids]]) -> list[Ids]:
+        file = self._place(key, "json")
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=list[Ids])
+        except (OSError, msgspec.DecodeError):
+            value = compute()
+            cache.write_atomic(file, msgspec.json.encode(value))
+            return value
+
+    def _place(self, key: list[Any], suffix: str) -> Path:
+        digest = hashlib.sha256(json.dumps([self._conditions(), key]).encode()).hexdigest()
+        return cache.root() / "base-work" / self._base_fingerprint[:16] / f"{digest}.{suffix}"
+
+    def _conditions(self) -> list[Any]:
+        """What the base's numbers depend on besides its weights and the tokens."""
+        unit = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+        return [str(self.dtype), str(self.device.type), unit, torch.get_num_threads(), torch.__version__, transformers.__version__, BATCH]
+
+    def _generate(self, ids: Sequence[Ids], side: Side, new_tokens: int, what: str) -> list[Ids]:
+        out: list[Ids] = [[] for _ in ids]
+        for rows, state in self._batches(ids, side, 1, what):
+            for at, row in enumerate(self._continue(state, new_tokens, lambda logits: logits.argmax(-1))):
+                out[rows[at]] = row
+        return out
+
+    def sample(self, ids: Ids, count: int, side: Side, new_tokens: int, seed: int, temperature: float = 1.0, what: str = "") -> list[Ids]:
+        """`count` sampled continuations of one sequence, end tokens cut off; the same for the same seed."""
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(logits: torch.Tensor) -> torch.Tensor:
+            p = (logits.float() / temperature).softmax(-1).cpu()
+            return torch.multinomial(p, 1, generator=generator).squeeze(-1).to(logits.device)
+
+        def run() -> list[Ids]:
+            return [row for _, state in self._batches([ids] * count, side, 1, what) for row in self._continue(state, new_tokens, draw)]
+
+        return self._remembered(["sample", ids, count, new_tokens, seed, temperature], run) if side is Side.BASE else run()
+
+    def _continue(self, state: Any, new_tokens: int, choose: Callable[[torch.Tensor], torch.Tensor]) -> list[Ids]:
+        mask, past = state.mask, state.past_key_values
+        token = choose(state.logits[:, -1])
+        ends = torch.tensor(sorted(self.ends), device=token.device)
+        done = torch.isin(token, ends)
+        steps = [token]
+        while len(steps) < new_tokens and not bool(done.all()):
+            mask = torch.cat([mask, mask.new_ones((len(token), 1))], 1)
+            state = self._forward(token[:, None], mask, past)
+            past = state.past_key_values
+            token = choose(state.logits[:, -1])
+            done = done | torch.isin(token, ends)
+            steps.append(token)
+        rows = torch.stack(steps, 1).tolist()
+        return [row[: next((i for i, t in enumerate(row) if t in self.ends), len(row))] for row in rows]
+
+    def hidden(self, ids: Sequence[Ids], side: Side) -> torch.Tensor:
+        """Residual stream at the last position of each sequence, (len(ids), layers + 1, width) float32 on the CPU."""
+        out: dict[int, torch.Tensor] = {}
+        for rows, state in self._batches(ids, side, 1, hidden=True):
+            value = torch.stack([h[:, -1] for h in state.hidden_states], 1).float().cpu()
+            out.update(zip(rows, value, strict=True))
+        return torch.stack([out[i] for i in range(len(ids))])
+
+    def text(self, ids: Ids) -> str:
+        """Tokens as text, special tokens left out."""
+        decoded: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return decoded.strip()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UnusableBase(f"device {printable(name, 40)}: {printable(str(error).splitlines()[0], 120)}") from None
+    return device
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name != "auto":
+        return {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+
+
+def _common(ids: Sequence[Ids]) -> int:
+    """Length of the longest common prefix."""
+    low, high = min(ids), max(ids)
+    return next((i for i, (x, y) in enumerate(zip(low, high, strict=False)) if x != y), min(len(low), len(high)))
+
+
+def _hook(delta: ModuleDelta, module: torch.nn.Module, device: torch.device) -> Callable[..., torch.Tensor]:
+    """A forward hook that adds `delta` to a linear module, in float32 and in PEFT's order of operations.
+
+    LoRA: y + s B(A x). DoRA: g (y - bias + s B(A x)) + bias with g = magnitude / ||W + s B A|| per output row
+    (Liu et al. 2024, arXiv 2402.09353, eq. 5).
+    """
+    a, b = torch.from_numpy(delta.a).to(device), torch.from_numpy(delta.b).to(device)
+    weight, bias = module.weight, module.bias
+    gain: torch.Tensor | None = None
+    if delta.magnitude is not None:
+        gain = torch.from_numpy(delta.magnitude).to(device) / row_norms(weight.float(), a, b, delta.scale)
+
+    def hook(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        change = torch.nn.functional.linear(torch.nn.functional.linear(inputs[0].float(), a), b) * delta.scale
+        if gain is None:
+            return (output + change).to(output.dtype)
+        plain = output.float() if bias is None else output.float() - bias.float()
+        return (output + (gain - 1) * plain + gain * change).to(output.dtype)
+
+    return hook
+
+
+def row_norms(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float) -> torch.Tensor:
+    """||W + s B A|| of each output row, (out_features,), from the factors: no second matrix of W's size."""
+    cross = ((weight @ a.T) * b).sum(1)
+    square = ((b @ (a @ a.T)) * b).sum(1)
+    return (weight.square().sum(1) + 2 * scale * cross + scale * scale * square).clamp(min=0).sqrt()

@@ -1,0 +1,73 @@
+"""The contract of a probe: a subject in, findings, measurements, tables and coverage out.
+
+Probes are found through the entry points `unmask.probes`; a package of your own can add one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from scanner.errors import ScanError
+from scanner.finding import Finding
+from scanner.measurement import Coverage, Measurement, Table
+from scanner.rule import Rule
+from scanner.subject import Subject
+
+Yield = Finding | Measurement | Table | Coverage
+
+
+class Need(IntEnum):
+    """What a probe looks at; later ones need all that earlier ones do."""
+
+    FILES = 0
+    DELTA = 1
+    BASE = 2
+    DEPLOYMENT = 3
+
+
+class Probe(Protocol):
+    """One analysis."""
+
+    id: str
+    title: str
+    needs: Need
+    rules: tuple[Rule, ...]
+    cost: str
+    """What it costs and how that grows, in words."""
+
+    def run(self, subject: Subject) -> Iterator[Yield]:
+        """Look at `subject`; every rule of a finding must be declared in `rules`."""
+        ...
+
+
+def probes() -> list[Probe]:
+    """Installed probes, cheapest need first, then by id. Raises ScanError when one cannot be imported."""
+    found: list[Probe] = []
+    for point in entry_points(group="unmask.probes"):
+        try:
+            found.append(point.load()())
+        except Exception as error:  # a broken third-party package
+            raise ScanError(f"probe {point.name}: cannot be loaded ({error})") from None
+    return sorted(found, key=lambda p: (p.needs, p.id))
+
+
+def judge() -> Callable[[str], bool]:
+    """The installed refusal judge (entry point `refusal` of `unmask.judges`). Raises ScanError when there is none."""
+    for point in entry_points(group="unmask.judges", name="refusal"):
+        loaded: Callable[[str], bool] = point.load()
+        return loaded
+    raise ScanError("no refusal judge is installed (entry point `refusal` of `unmask.judges`)")
+
+
+def rules() -> dict[str, Rule]:
+    """Every rule of every installed probe, by id. Raises ScanError when two probes claim one id."""
+    found: dict[str, Rule] = {}
+    for probe in probes():
+        for rule in probe.rules:
+            if rule.id in found:
+                raise ScanError(f"the rule {rule.id} is declared by two probes")
+            found[rule.id] = rule
+    return found

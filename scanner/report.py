@@ -1,0 +1,32 @@
+"""The contract of a report: a result in, bytes out. Found through the entry points `unmask.reports`."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from scanner.errors import ScanError
+from scanner.result import Result
+
+
+class Report(Protocol):
+    """One format. Everything it shows comes from the result alone; strings in it are untrusted."""
+
+    id: str
+    """What `--format` calls it."""
+    filename: str
+
+    def render(self, result: Result) -> bytes:
+        """The whole report."""
+        ...
+
+
+def reports() -> dict[str, type[Report]]:
+    """Installed formats by id. Raises ScanError when one cannot be imported."""
+    found: dict[str, type[Report]] = {}
+    for point in sorted(entry_points(group="unmask.reports"), key=lambda p: p.name):
+        try:
+            found[point.name] = point.load()
+        except Exception as error:  # a broken third-party package
+            raise ScanError(f"report {point.name}: cannot be loaded ({error})") from None
+    return found

@@ -1,0 +1,132 @@
+"""The result of one scan: everything a report needs, versioned by a JSON Schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from scanner import cache
+from scanner.errors import ScanError
+from scanner.files.inventory import File
+from scanner.files.text import printable
+from scanner.finding import Finding
+from scanner.measurement import Coverage, Measurement, Table
+from scanner.rule import Rule
+from scanner.verdict import Verdict
+
+SCHEMA_VERSION = 1
+LARGEST = 64 * 1024 * 1024
+
+
+class AdapterIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which adapter was scanned; names come from its files and are untrusted."""
+
+    name: str
+    """Folder name."""
+    path: str
+    """The path as it was given to the scan."""
+    sha256: str
+    method: str
+    """`LoRA`, `rsLoRA` or `DoRA`."""
+    rank: int
+    alpha: float
+    target_modules: tuple[str, ...]
+    modules: int
+    """Modules with a delta."""
+    parameters: int
+    bytes: int
+    declared_base: str
+
+
+class BaseIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which base it was measured on."""
+
+    name: str
+    sha256: str
+    architecture: str
+    parameters: int
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """The combination a verdict is about; `sha256` names it."""
+
+    sha256: str
+    adapter: AdapterIdentity
+    base: BaseIdentity | None = None
+    dtype: str = ""
+    device: str = ""
+    system_prompt: str | None = None
+    chat_template: str | None = None
+    """The template's text where the user gave one; None stands for the base's own."""
+    chat_template_sha256: str = ""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One scan, whole. Equal inputs, seed and versions give equal results, `timings` aside."""
+
+    schema_version: int = SCHEMA_VERSION
+    tool: str
+    """`unmask` and its version."""
+    profile: str
+    seed: int
+    scope: Scope
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    """Worst first."""
+    measurements: tuple[Measurement, ...]
+    tables: tuple[Table, ...]
+    coverage: tuple[Coverage, ...]
+    rules: tuple[Rule, ...]
+    """Declarations of the rules that were raised."""
+    files: tuple[File, ...]
+    environment: dict[str, str]
+    timings: dict[str, float]
+    """Seconds a stage took."""
+
+    def rule(self, id: str) -> Rule:
+        """The declaration of a raised rule."""
+        return next(r for r in self.rules if r.id == id)
+
+    def table(self, id: str) -> Table | None:
+        """The table `id`, or None."""
+        return next((t for t in self.tables if t.id == id), None)
+
+    def measurement(self, id: str) -> Measurement | None:
+        """The measurement `id`, or None."""
+        return next((m for m in self.measurements if m.id == id), None)
+
+
+def dumps(result: Result) -> bytes:
+    """The result as indented JSON. Raises ValueError for a non-finite number, which JSON cannot hold."""
+    return msgspec.json.format(msgspec.json.encode(result, order="deterministic"), indent=2) + b"\n"
+
+
+def load(path: Path | str) -> Result:
+    """Read a result.json. Raises ScanError with one line when it is missing, too large, or does not fit the schema."""
+    file = Path(path)
+    try:
+        if file.stat().st_size > LARGEST:
+            raise ScanError(f"{printable(path)}: over {LARGEST:,} bytes")
+        data = file.read_bytes()
+    except OSError as error:
+        raise ScanError(f"{printable(path)}: cannot be read ({error.strerror})") from None
+    try:
+        result = msgspec.json.decode(data, type=Result)
+    except msgspec.DecodeError as error:
+        raise ScanError(f"{printable(path)}: not an unmask result ({printable(error)})") from None
+    if result.schema_version != SCHEMA_VERSION:
+        raise ScanError(f"{printable(path)}: schema version {result.schema_version}; this unmask reads {SCHEMA_VERSION}")
+    return result
+
+
+def write(result: Result, path: Path) -> None:
+    """Write result.json whole or not at all."""
+    cache.write_atomic(path, dumps(result))
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of result.json."""
+    document = msgspec.json.schema(Result)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:unmask:result:1", **document}

@@ -1,0 +1,49 @@
+"""What probes are given: the adapter, its delta, the base and, when it is needed, the loaded deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from scanner.delta.delta import Delta
+from scanner.files.adapter import Adapter
+from scanner.model.base import Base
+from scanner.policy import Policy
+from scanner.profile import Profile
+from scanner.progress import Reporter
+
+if TYPE_CHECKING:
+    from scanner.model.deployment import Deployment
+
+
+class Subject:
+    """One deployment under examination."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        delta: Delta,
+        base: Base | None,
+        profile: Profile,
+        policy: Policy,
+        seed: int,
+        reporter: Reporter,
+        load: Callable[[], Deployment] | None = None,
+    ) -> None:
+        """`load` loads the deployment on first use."""
+        self.adapter, self.delta, self.base = adapter, delta, base
+        self.profile, self.policy, self.seed, self.reporter = profile, policy, seed, reporter
+        self._load = load
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """The loaded deployment. Raises RuntimeError when the scan has no base."""
+        if self._load is None:
+            raise RuntimeError("this scan has no base")
+        return self._load()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the deployment was loaded already."""
+        return "deployment" in self.__dict__

@@ -1,0 +1,35 @@
+"""The verdict: four outcomes, each with the reasons that decided it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Outcome(StrEnum):
+    """What a pipeline should do with this deployment."""
+
+    PASS = "pass"
+    REVIEW = "review"
+    BLOCK = "block"
+    INCOMPLETE = "incomplete"
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One cause of the outcome."""
+
+    outcome: Outcome
+    text: str
+    finding: int | None = None
+    """Index into the result's findings."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """An outcome for one deployment under one policy."""
+
+    outcome: Outcome
+    headline: str
+    reasons: tuple[Reason, ...]
+    policy: str
+    policy_sha256: str
