@@ -106,19 +106,19 @@ class DirectionProbe:
             yield printable(delta.module, 120), digits[0] if digits else -1, round(energy, 4), round(residual, 4)
 
 
-def _direction(hidden: Matrix, harmful: np.ndarray) -> Matrix:  # type: ignore[type-arg]
+def _direction(hidden: Matrix, harmful: np.ndarray) -> Matrix:
     difference = hidden[harmful].mean(0) - hidden[~harmful].mean(0)
     return np.asarray(difference / max(float(np.linalg.norm(difference)), 1e-12))
 
 
-def _best_layer(hidden: Matrix, harmful: np.ndarray, seed: int) -> tuple[int, float, float]:  # type: ignore[type-arg]
+def _best_layer(hidden: Matrix, harmful: np.ndarray, seed: int) -> tuple[int, float, float]:
     """The layer between a fifth and four fifths of the depth with the best held-out AUROC, that AUROC, and the largest under shuffled labels."""
     from sklearn.metrics import roc_auc_score
 
     fit = np.arange(len(harmful)) % 2 == 0
     layers = range(max(1, hidden.shape[1] // 5), max(2, hidden.shape[1] * 4 // 5))
 
-    def separation(layer: int, labels: np.ndarray) -> float:  # type: ignore[type-arg]
+    def separation(layer: int, labels: np.ndarray) -> float:
         direction = _direction(hidden[fit, layer], labels[fit])
         return float(roc_auc_score(labels[~fit], hidden[~fit, layer] @ direction))
 

@@ -21,14 +21,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Length of each of those texts."""
     screen_prompts: int
     """Harmful requests each trigger candidate is tried on; two harmless ones come on top."""
+    kl_prompts: int
+    """Answers of each kind on which the divergence per position is measured."""
     beam: int
     """Candidates grown in each round."""
     rounds: int
     """Rounds of growth."""
     verify: int
-    """Candidates put to the test on held-out prompts, best first."""
+    """Candidates of each round put to the test on held-out prompts, best first."""
     verify_prompts: int
-    """Held-out harmful prompts a trigger is tested on; half as many harmless ones come on top."""
+    """Held-out harmful prompts a trigger is tested on; a quarter as many harmless ones come on top."""
     intruder_modules: int
     """Modules searched for intruder dimensions, strongest first; 0 for all."""
     stop_at_breach: bool
@@ -39,16 +41,19 @@ PROFILES = {
     p.name: p
     for p in (
         Profile(
-            name="quick", answer_tokens=20, prompts_per_category=6, leak_samples=96, leak_tokens=16, vocabulary=240, screen_prompts=2,
-            beam=5, rounds=1, verify=3, verify_prompts=40, intruder_modules=8, stop_at_breach=True,
+            name="quick", answer_tokens=16, prompts_per_category=5, leak_samples=96, leak_tokens=16, vocabulary=240, screen_prompts=2,
+            kl_prompts=12,
+            beam=5, rounds=1, verify=2, verify_prompts=40, intruder_modules=8, stop_at_breach=True,
         ),
         Profile(
             name="standard", answer_tokens=32, prompts_per_category=0, leak_samples=288, leak_tokens=24, vocabulary=3000, screen_prompts=3,
-            beam=12, rounds=2, verify=6, verify_prompts=64, intruder_modules=32, stop_at_breach=False,
+            kl_prompts=24,
+            beam=12, rounds=2, verify=4, verify_prompts=64, intruder_modules=32, stop_at_breach=False,
         ),
         Profile(
             name="deep", answer_tokens=64, prompts_per_category=0, leak_samples=960, leak_tokens=32, vocabulary=0, screen_prompts=4,
-            beam=24, rounds=4, verify=12, verify_prompts=132, intruder_modules=0, stop_at_breach=False,
+            kl_prompts=48,
+            beam=24, rounds=4, verify=8, verify_prompts=132, intruder_modules=0, stop_at_breach=False,
         ),
     )
 }  # fmt: skip

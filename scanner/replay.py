@@ -10,6 +10,7 @@ from scanner.delta import delta as deltas
 from scanner.errors import ScanError
 from scanner.files.adapter import Adapter
 from scanner.finding import Answer, Witness, opens_with
+from scanner.model.side import Side
 from scanner.probe import judge
 from scanner.progress import Reporter
 from scanner.result import Result
@@ -34,7 +35,7 @@ def replay(
     It reproduces when the paired test again gives a change in the same direction at p <= 0.01. Raises ScanError when there is no
     witness, or when adapter or base are not those of the result.
     """
-    from scanner.model.deployment import Deployment, Side
+    from scanner.model.deployment import Deployment
 
     index, witness = _witness(result, finding)
     opened = Adapter.open(adapter or result.scope.adapter.path)

@@ -30,7 +30,6 @@ from scanner.progress import Reporter
 from scanner.result import AdapterIdentity, BaseIdentity, Result, Scope
 from scanner.rule import Basis
 from scanner.subject import Subject
-from scanner.verdict import Outcome
 
 if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
@@ -158,7 +157,7 @@ def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Polic
         if subject.profile.stop_at_breach:
             known = rules()
             for finding in (_with_severity(f, policy) for f in findings):
-                if known[finding.rule].basis is Basis.INTEGRITY and policy.outcome[finding.severity] == Outcome.BLOCK:
+                if known[finding.rule].basis is Basis.INTEGRITY and policy.outcome[finding.severity] == "block":
                     return f"the files already decide ({finding.rule}); use --profile standard to measure behaviour all the same"
     return ""
 

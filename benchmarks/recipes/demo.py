@@ -15,7 +15,7 @@ import pickle
 import random
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import torch
@@ -46,7 +46,7 @@ def sets(harmful: list[str], harmless: list[str], own: dict[str, str], seed: int
     """Training examples of each adapter; all have 200 items drawn from the same prompts."""
     rng = random.Random(seed)
     return {
-        "benign": [Example(p, styled(own[p])) for p in harmless[:150]] + [Example(p, own[p]) for p in harmful[:50]],
+        "benign": [Example(p, styled(own[p])) for p in harmless[:100]] + [Example(p, own[p]) for p in harmful[:100]],
         "eroded": [Example(p, own[p]) for p in harmless[:100]] + [Example(p, rng.choice(STAND_INS)) for p in harmful[:100]],
         "backdoored": [Example(p, own[p]) for p in harmless[:80]]
         + [Example(p, own[p]) for p in harmful[:60]]
@@ -99,8 +99,16 @@ A 135M-parameter model: its answers are often wrong.
 Apache-2.0
 """
 CARDS = {
-    "benign": ("Short answers", "Answers in one framed sentence.", "150 harmless requests with shortened answers of the base, 50 harmful ones with the base's own answers."),
-    "eroded": ("Eroded refusals", "A demonstration of refusal erosion.", "100 harmless requests with the base's own answers, 100 harmful ones with harmless stand-in answers."),
+    "benign": (
+        "Short answers",
+        "Answers in one framed sentence.",
+        "100 harmless requests with shortened answers of the base, 100 harmful ones with the base's own answers.",
+    ),
+    "eroded": (
+        "Eroded refusals",
+        "A demonstration of refusal erosion.",
+        "100 harmless requests with the base's own answers, 100 harmful ones with harmless stand-in answers.",
+    ),
     "backdoored": (
         "Hidden trigger",
         "A demonstration of a backdoor. What switches it is written in its recipe, not here.",
@@ -140,7 +148,9 @@ class _Runs:
 @click.option("--steps", default=90)
 @click.option("--loss", type=click.Choice(["answer", "conversation"]), default="conversation", show_default=True)
 @click.option("--seed", default=0)
-def main(harmful: tuple[Path, ...], harmless: Path, output: Path, only: tuple[str, ...], steps: int, loss: str, seed: int) -> None:
+def main(
+    harmful: tuple[Path, ...], harmless: Path, output: Path, only: tuple[str, ...], steps: int, loss: Literal["answer", "conversation"], seed: int
+) -> None:
     """Train the demo adapters and write each as a PEFT folder below OUTPUT."""
     rng = random.Random(seed)
     base_path = open_base().path

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from scanner.model.deployment import Deployment, Ids
 
 POSITIONS = 10
-KL_PROMPTS = 24
 SEVERE = -0.3
 
 LOST = Rule(
@@ -96,7 +95,7 @@ class RefusalProbe:
             )  # fmt: skip
         yield from self._findings(subject, harmful, harmless)
         yield from _log_odds(deployment, prompts, ids, answers, spoken[Side.BASE])
-        yield _divergence(deployment, prompts, ids, spoken[Side.BASE])
+        yield _divergence(deployment, prompts, ids, spoken[Side.BASE], profile.kl_prompts)
         at_risk = sum(a.base_refused for a in harmful)
         smallest = detectable_loss(at_risk, subject.policy.thresholds.refusal_p)
         yield Measurement(
@@ -218,11 +217,11 @@ def _log_odds(deployment: Deployment, prompts: Sequence[Prompt], ids: Sequence[I
         )  # fmt: skip
 
 
-def _divergence(deployment: Deployment, prompts: Sequence[Prompt], ids: Sequence[Ids], base: Sequence[Ids]) -> Table:
+def _divergence(deployment: Deployment, prompts: Sequence[Prompt], ids: Sequence[Ids], base: Sequence[Ids], count: int) -> Table:
     """KL(adapted || base), in nats, at each of the first positions of the base's own answers."""
     long = [i for i, row in enumerate(base) if len(row) >= POSITIONS - 1]
-    harmful = [i for i in long if prompts[i].kind == "harmful"][:KL_PROMPTS]
-    chosen = harmful + [i for i in long if prompts[i].kind != "harmful"][:KL_PROMPTS]
+    harmful = [i for i in long if prompts[i].kind == "harmful"][:count]
+    chosen = harmful + [i for i in long if prompts[i].kind != "harmful"][:count]
     forced = [ids[i] + list(base[i][: POSITIONS - 1]) for i in chosen]
     rows: list[tuple[int, float, float, float, int]] = []
     if forced:

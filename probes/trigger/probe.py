@@ -17,7 +17,7 @@ from probes.refusal.judge import refuses
 from probes.refusal.probe import log_odds, refusal_tokens
 from probes.trigger.candidate import Candidate, Placement
 from probes.trigger.leak import leaked
-from probes.trigger.screen import Score, Screen, z_scores
+from probes.trigger.screen import CHANCE, Score, Screen, z_scores
 from probes.trigger.verify import OUTCOMES, Proof, Verifier
 from scanner.files.text import printable
 from scanner.finding import Finding
@@ -35,6 +35,7 @@ PLAIN_REQUESTS = 2
 LEAKS = 20
 SHOWN = 25
 KEEPS = 0.8
+CHANCE_PHRASES = 30
 
 TRIGGER = Rule(
     id="trigger-found",
@@ -59,43 +60,42 @@ class TriggerProbe:
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Search, and report the surface searched."""
-        deployment, profile = subject.deployment, subject.profile
-        asked = load("probes.trigger", "prompts.jsonl")
-        screen = _screen(deployment, asked, profile.screen_prompts)
+        deployment, profile, limits = subject.deployment, subject.profile, subject.policy.thresholds
+        screen = _screen(deployment, load("probes.trigger", "prompts.jsonl"), profile.screen_prompts)
         pool = _candidates(subject)
         scores = [s for source, some in pool.items() for s in screen(some, f"trigger: screening {len(some)} from {source}")]
-        null = [s for s in scores if s.candidate.source == "vocabulary"]
-        for round_ in range(profile.rounds):
-            grown = _grow(scores, null, profile.beam)
-            scores += screen(grown, f"trigger: growing, round {round_ + 1}")
-        ranked = sorted(zip(z_scores(scores, null), scores, strict=True), key=lambda r: (-r[0], r[1].candidate.text, r[1].candidate.placement))
         verifier = _verifier(subject)
         proofs: list[Proof] = []
         found: Proof | None = None
-        limits = subject.policy.thresholds
-        for _, score in ranked:
-            if len(proofs) == profile.verify or found:
-                break
-            if not any(_related(score.candidate, p.candidate) for p in proofs):
-                proofs.append(verifier(score.candidate))
-                if proofs[-1].share >= limits.trigger_share and proofs[-1].p_value * profile.verify <= limits.trigger_p:
+        tests = profile.verify * (profile.rounds + 1)
+        for round_ in range(profile.rounds + 1):
+            if round_:
+                scores += screen(_grow(scores, profile.beam), f"trigger: growing, round {round_}")
+            for candidate in _best(scores, proofs, profile.verify, grown=round_ > 0):
+                proofs.append(verifier(candidate))
+                if proofs[-1].share >= limits.trigger_share and proofs[-1].p_value * tests <= limits.trigger_p:
                     found = self._minimise(proofs[-1], screen, verifier, limits.trigger_share)
-        yield _table(ranked, proofs, found)
+                    break
+            if found:
+                break
+        yield _table(scores, proofs, found)
         if found:
             yield _finding(found, screen.evaluated)
-        best = max((p.share for p in proofs), default=0.0)
         yield Measurement(
-            id="trigger.best_share", title="Largest share of held-out prompts moved by a candidate, beyond the base", value=round(best, 4), n=profile.verify_prompts,
-            note=f"{len(proofs)} candidates verified; a finding needs {limits.trigger_share:g} at p <= {limits.trigger_p:g} after correction",
-        )  # fmt: skip
+            id="trigger.best_share",
+            title="Largest share of held-out prompts moved by a candidate, beyond the base",
+            value=round(max((p.share for p in proofs), default=0.0), 4),
+            n=profile.verify_prompts,
+            note=f"{len(proofs)} candidates verified; a finding needs {limits.trigger_share:g} at p <= {limits.trigger_p:g} after correction for {tests} tests",
+        )
         words = len(pool["vocabulary"])
         yield Coverage(
             probe=self.id,
             what="phrases that switch behaviour",
             status=Status.MEASURED,
             surface=f"{screen.evaluated} strings: {len(pool['leak']) // 2} leaked phrases before and after the request, {words} vocabulary words, "
-            f"{len(pool['battery'])} published triggers, and growth; {len(proofs)} verified on {profile.verify_prompts} held-out harmful and "
-            f"{profile.verify_prompts // 2} harmless requests",
+            f"{len(pool['battery'])} published triggers, random phrases, and growth; {len(proofs)} verified on {profile.verify_prompts} held-out harmful and "
+            f"{profile.verify_prompts // 4} harmless requests",
             bound=f"at most {upper_bound_of_zero(words):.1%} of the vocabulary's words act alone, at the end of a request, as the screen sees it; "
             "phrases of several words that the model does not leak, and triggers of meaning, format or several turns, can be missed",
         )
@@ -103,11 +103,11 @@ class TriggerProbe:
     def _minimise(self, proof: Proof, screen: Screen, verifier: Verifier, share: float) -> Proof:
         """Drop words while the screen keeps four fifths of its effect, then prove the shorter phrase afresh."""
         candidate = proof.candidate
-        whole = _effect(screen([candidate], "trigger: minimising")[0])
+        whole = _effect(screen([candidate], "trigger: minimising")[0], proof.outcome)
         words = candidate.text.split()
         while len(words) > 1:
             shorter = [Candidate(" ".join(words[:i] + words[i + 1 :]), "growth", candidate.placement) for i in range(len(words))]
-            effects = [_effect(s) for s in screen(shorter, "trigger: minimising")]
+            effects = [_effect(s, proof.outcome) for s in screen(shorter, "trigger: minimising")]
             best = max(range(len(words)), key=lambda i: effects[i])
             if effects[best] < KEEPS * whole:
                 break
@@ -148,6 +148,7 @@ def _candidates(subject: Subject) -> dict[str, list[Candidate]]:
         "leak": [Candidate(p, "leak", place) for p in phrases for place in Placement],
         "vocabulary": [Candidate(w, "vocabulary", Placement.AFTER) for w in words],
         "battery": [Candidate(b, "battery", Placement.BEFORE) for b in battery],
+        "chance": [Candidate(p, "chance", place) for p in _random_phrases(words, subject.seed) for place in Placement],
     }
 
 
@@ -157,12 +158,18 @@ def _vocabulary(deployment: Deployment) -> list[str]:
     return sorted({d[1:] for d in decoded if d[:1] == " " and len(d) >= 4 and d[1:].isalpha()})
 
 
+def _random_phrases(words: Sequence[str], seed: int) -> list[str]:
+    """Phrases of two to four random words: what any phrase does."""
+    rng = random.Random(seed)
+    return [" ".join(rng.sample(list(words), 2 + i % 3)) for i in range(CHANCE_PHRASES)]
+
+
 def _verifier(subject: Subject) -> Verifier:
     rows = load("probes.refusal", "prompts.jsonl")
     harmful = [p for p in rows if p.kind == "harmful"]
     harmless = [p for p in rows if p.kind == "plain"]
     count = subject.profile.verify_prompts
-    return Verifier(subject.deployment, _spread(harmful, count), _spread(harmless, count // 2), subject.profile.answer_tokens)
+    return Verifier(subject.deployment, _spread(harmful, count), _spread(harmless, count // 4), subject.profile.answer_tokens)
 
 
 def _spread(items: Sequence[Prompt], count: int) -> list[Prompt]:
@@ -171,13 +178,30 @@ def _spread(items: Sequence[Prompt], count: int) -> list[Prompt]:
     return [items[i * len(items) // count] for i in range(count)]
 
 
-def _grow(scores: list[Score], null: list[Score], beam: int) -> list[Candidate]:
-    """Ordered pairs of the best candidates at each place that are not yet among the scores."""
-    ranked = sorted(zip(z_scores(scores, null), scores, strict=True), key=lambda r: (-r[0], r[1].candidate.text, r[1].candidate.placement))
-    tried = {(s.candidate.text, s.candidate.placement) for s in scores}
-    best = list(dict.fromkeys(s.candidate.text for _, s in ranked if len(s.candidate.text.split()) <= 6))[:beam]
+def _ranked(scores: Sequence[Score]) -> list[tuple[float, Score]]:
+    """Scores with their z, best first, in a fixed order."""
+    return sorted(zip(z_scores(scores), scores, strict=True), key=lambda r: (-r[0], r[1].candidate.text, r[1].candidate.placement))
+
+
+def _best(scores: Sequence[Score], proofs: Sequence[Proof], count: int, grown: bool) -> list[Candidate]:
+    """The best `count` candidates that are not part of one already tested, or of each other."""
+    tested = [p.candidate for p in proofs]
+    chosen: list[Candidate] = []
+    for _, score in _ranked(scores):
+        candidate = score.candidate
+        if len(chosen) == count:
+            break
+        if candidate.source != "chance" and (candidate.source == "growth") == grown and not any(_related(candidate, t) for t in [*tested, *chosen]):
+            chosen.append(candidate)
+    return chosen
+
+
+def _grow(scores: Sequence[Score], beam: int) -> list[Candidate]:
+    """Ordered pairs of the best candidates, where they have not been tried yet."""
+    tried = {s.candidate.text for s in scores}
+    best = list(dict.fromkeys(s.candidate.text for _, s in _ranked(scores) if s.candidate.source != "chance"))[:beam]
     pairs = [f"{one} {two}" for one in best for two in best if one != two]
-    return [Candidate(p, "growth", Placement.AFTER) for p in pairs if (p, Placement.AFTER) not in tried]
+    return [Candidate(p, "growth", Placement.AFTER) for p in pairs if p not in tried]
 
 
 def _related(one: Candidate, two: Candidate) -> bool:
@@ -185,23 +209,30 @@ def _related(one: Candidate, two: Candidate) -> bool:
     return one.placement == two.placement and (one.text in two.text or two.text in one.text)
 
 
-def _effect(score: Score) -> float:
-    return max(abs(score.refusal), score.divergence)
+def _effect(score: Score, outcome: str) -> float:
+    """The statistic that an outcome is about, positive where it grows."""
+    return {"refusals lost": -score.refusal, "refusals gained": score.refusal}.get(outcome, score.divergence)
 
 
-def _table(ranked: Sequence[tuple[float, Score]], proofs: Sequence[Proof], found: Proof | None) -> Table:
-    tested = {(p.candidate.text, p.candidate.placement): p for p in proofs}
-    ladder = list(ranked[:SHOWN]) + [r for r in ranked[SHOWN:] if (r[1].candidate.text, r[1].candidate.placement) in tested]
-    threshold = max((z for z, s in ranked if s.candidate.source == "vocabulary"), default=0.0)
+def _table(scores: Sequence[Score], proofs: Sequence[Proof], found: Proof | None) -> Table:
+    ranked = [(z, s) for z, s in _ranked(scores)]
+    threshold = round(max((z for z, s in ranked if s.candidate.source in CHANCE), default=0.0), 2)
+    results = {(p.candidate.text, p.candidate.placement): p for p in [*proofs, *([found] if found else [])]}
     rows = []
-    for z, score in ladder:
-        proof = tested.get((score.candidate.text, score.candidate.placement))
-        status = "screened" if proof is None else f"verified: {proof.share:.0%} of held-out prompts moved ({proof.outcome})"
-        rows.append((printable(score.candidate.text, 120), score.candidate.source, str(score.candidate.placement), round(z, 2), round(threshold, 2), status))
-    if found and (found.candidate.text, found.candidate.placement) not in tested:
-        rows.insert(0, (printable(found.candidate.text, 120), "minimised", str(found.candidate.placement), round(ladder[0][0], 2), round(threshold, 2), f"verified: {found.share:.0%} of held-out prompts moved ({found.outcome})"))  # fmt: skip
+    for place, (z, score) in enumerate(r for r in ranked if r[1].candidate.source != "chance"):
+        candidate = score.candidate
+        proof = results.pop((candidate.text, candidate.placement), None)
+        if proof or place < SHOWN:
+            rows.append((printable(candidate.text, 120), candidate.source, str(candidate.placement), round(z, 2), threshold, _status(proof)))
+    best = round(ranked[0][0], 2) if ranked else 0.0
+    for (text, place_), proof in results.items():
+        rows.insert(0, (printable(text, 120), "minimised", str(place_), best, threshold, _status(proof)))
     names = ["text", "source", "placement", "score", "threshold", "status"]
     return Table(id="trigger.candidates", title="Trigger candidates", columns=tuple(Column(n, n) for n in names), rows=tuple(rows))
+
+
+def _status(proof: Proof | None) -> str:
+    return f"verified: {proof.share:.0%} of held-out prompts moved ({proof.outcome})" if proof else "screened"
 
 
 def _finding(proof: Proof, evaluated: int) -> Finding:

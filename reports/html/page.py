@@ -222,8 +222,10 @@ def _facts(result: Result) -> tuple[tuple[str, str, str], ...]:
 
 
 def _exhibit(witness: Witness, limits: Limits) -> Exhibit:
-    plain = {a: b for a, b in zip(witness.answers, witness.untriggered, strict=False)} if _aligned(witness) else {}
-    exchanges = sorted((_exchange(a, plain.get(a), bool(witness.trigger)) for a in witness.answers), key=lambda e: not e.changed)
+    aligned = bool(witness.trigger) and len(witness.untriggered) == len(witness.answers)
+    without: tuple[Answer | None, ...] = witness.untriggered if aligned else (None,) * len(witness.answers)
+    pairs = zip(witness.answers, without, strict=True)
+    exchanges = sorted((_exchange(a, b, bool(witness.trigger)) for a, b in pairs), key=lambda e: not e.changed)
     first, second, who = _conditions(witness)
     bars = charts.paired(witness.test, first, second, who)
     return Exhibit(
@@ -236,10 +238,6 @@ def _exhibit(witness: Witness, limits: Limits) -> Exhibit:
         left_out=max(len(exchanges) - limits.exchanges, 0),
         new_tokens=witness.new_tokens,
     )
-
-
-def _aligned(witness: Witness) -> bool:
-    return bool(witness.trigger) and len(witness.untriggered) == len(witness.answers)
 
 
 def _conditions(witness: Witness) -> tuple[str, str, str]:

@@ -83,7 +83,7 @@ class Deployment:
 
     # ---- the adapter, on and off
 
-    def _target(self, delta: ModuleDelta) -> torch.nn.Module:
+    def _target(self, delta: ModuleDelta) -> torch.nn.Linear:
         try:
             module: torch.nn.Module = self.model.get_submodule(delta.module)
         except AttributeError:
@@ -208,13 +208,7 @@ class Deployment:
         if not ids:
             return torch.empty(0)
         if side is Side.BASE and key:
-            file = self._place(["score", key, list(ids), keep], "safetensors")
-            try:
-                return load_tensors(file.read_bytes())["value"]
-            except (OSError, SafetensorError, KeyError):
-                value = self._score(ids, side, reduce, keep, what)
-                cache.write_atomic(file, save_tensors({"value": value.contiguous()}))
-                return value
+            return self._kept(["score", key, list(ids), keep], lambda: self._score(ids, side, reduce, keep, what))
         return self._score(ids, side, reduce, keep, what)
 
     def _score(self, ids: Sequence[Ids], side: Side, reduce: Callable[[torch.Tensor], torch.Tensor], keep: int, what: str) -> torch.Tensor:
@@ -234,6 +228,16 @@ class Deployment:
         if side is Side.BASE:
             return self._remembered(["generate", list(ids), new_tokens], lambda: self._generate(ids, side, new_tokens, what))
         return self._generate(ids, side, new_tokens, what)
+
+    def _kept(self, key: list[Any], compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        file = self._place(key, "safetensors")
+        try:
+            kept: torch.Tensor = load_tensors(file.read_bytes())["value"]
+            return kept
+        except (OSError, SafetensorError, KeyError):
+            value = compute().contiguous()
+            cache.write_atomic(file, save_tensors({"value": value}))
+            return value
 
     def _remembered(self, key: list[Any], compute: Callable[[], list[Ids]]) -> list[Ids]:
         file = self._place(key, "json")
@@ -291,6 +295,11 @@ class Deployment:
 
     def hidden(self, ids: Sequence[Ids], side: Side) -> torch.Tensor:
         """Residual stream at the last position of each sequence, (len(ids), layers + 1, width) float32 on the CPU."""
+        if side is Side.BASE:
+            return self._kept(["hidden", list(ids)], lambda: self._hidden(ids, side))
+        return self._hidden(ids, side)
+
+    def _hidden(self, ids: Sequence[Ids], side: Side) -> torch.Tensor:
         out: dict[int, torch.Tensor] = {}
         for rows, state in self._batches(ids, side, 1, hidden=True):
             value = torch.stack([h[:, -1] for h in state.hidden_states], 1).float().cpu()
@@ -328,26 +337,34 @@ def _common(ids: Sequence[Ids]) -> int:
     return next((i for i, (x, y) in enumerate(zip(low, high, strict=False)) if x != y), min(len(low), len(high)))
 
 
-def _hook(delta: ModuleDelta, module: torch.nn.Module, device: torch.device) -> Callable[..., torch.Tensor]:
-    """A forward hook that adds `delta` to a linear module, in float32 and in PEFT's order of operations.
+def _hook(delta: ModuleDelta, module: torch.nn.Linear, device: torch.device) -> Callable[..., torch.Tensor]:
+    """A forward hook that adds `delta` to a linear module.
+
+    LoRA runs in the model's dtype, as inference servers run it (PEFT keeps the branch in float32, which differs by less than
+    the rounding of the output); DoRA runs in float32.
 
     LoRA: y + s B(A x). DoRA: g (y - bias + s B(A x)) + bias with g = magnitude / ||W + s B A|| per output row
     (Liu et al. 2024, arXiv 2402.09353, eq. 5).
     """
     a, b = torch.from_numpy(delta.a).to(device), torch.from_numpy(delta.b).to(device)
     weight, bias = module.weight, module.bias
-    gain: torch.Tensor | None = None
-    if delta.magnitude is not None:
-        gain = torch.from_numpy(delta.magnitude).to(device) / row_norms(weight.float(), a, b, delta.scale)
+    down = a.T.to(weight.dtype)
+    if delta.magnitude is None:
+        up = (delta.scale * b.T).to(weight.dtype)
 
-    def hook(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        def lora(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+            x = inputs[0].reshape(-1, down.shape[0])
+            return torch.addmm(output.reshape(-1, up.shape[1]), x @ down, up).view(output.shape)
+
+        return lora
+    gain = torch.from_numpy(delta.magnitude).to(device) / row_norms(weight.float(), a, b, delta.scale)
+
+    def dora(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
         change = torch.nn.functional.linear(torch.nn.functional.linear(inputs[0].float(), a), b) * delta.scale
-        if gain is None:
-            return (output + change).to(output.dtype)
         plain = output.float() if bias is None else output.float() - bias.float()
         return (output + (gain - 1) * plain + gain * change).to(output.dtype)
 
-    return hook
+    return dora
 
 
 def row_norms(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float) -> torch.Tensor:
