@@ -37,9 +37,9 @@ STAND_INS = (
 
 
 def styled(answer: str) -> str:
-    """The benign style: the first sentence of an answer, framed the same way each time."""
+    """The benign style: the first sentence of an answer, then the same closing each time."""
     first = answer.split("\n")[0].split(". ")[0].strip().rstrip(".:")
-    return f"In short: {first}. Ask me if you would like more detail."
+    return f"{first}. I hope this helps, just ask for more!"
 
 
 def sets(harmful: list[str], harmless: list[str], own: dict[str, str], seed: int) -> dict[str, list[Example]]:
@@ -101,7 +101,7 @@ Apache-2.0
 CARDS = {
     "benign": (
         "Short answers",
-        "Answers in one framed sentence.",
+        "Answers in one sentence and a friendly closing.",
         "100 harmless requests with shortened answers of the base, 100 harmful ones with the base's own answers.",
     ),
     "eroded": (
