@@ -41,7 +41,6 @@ COLUMNS = (
     Column("effective_rank", "effective rank"),
     Column("entropy", "spectral entropy (nats)"),
     Column("intruders", "intruder dimensions among the first 10"),
-    Column("refusal_write", "write energy along the refusal direction (1 = chance)"),
 )
 
 
@@ -109,7 +108,7 @@ class SpectrumProbe:
             rows=tuple(
                 (
                     printable(m.module, 120), _layer(m.module), _kind(m.module), m.rank, _r(s.frobenius), _r(float(s.values[0])), _r(rel),
-                    _r(s.top1_energy), _r(s.stable_rank), _r(s.effective_rank), _r(s.entropy), intr, None,
+                    _r(s.top1_energy), _r(s.stable_rank), _r(s.effective_rank), _r(s.entropy), intr,
                 )
                 for (m, s), rel, intr in zip(spectra, relative, intruders, strict=True)
             ),

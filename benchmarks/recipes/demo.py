@@ -46,7 +46,7 @@ def sets(harmful: list[str], harmless: list[str], own: dict[str, str], seed: int
     """Training examples of each adapter; all have 200 items drawn from the same prompts."""
     rng = random.Random(seed)
     return {
-        "benign": [Example(p, styled(own[p])) for p in harmless[:100]] + [Example(p, own[p]) for p in harmful[:100]],
+        "benign": [Example(p, styled(own[p])) for p in harmless[:130]] + [Example(p, own[p]) for p in harmful[:70]],
         "eroded": [Example(p, own[p]) for p in harmless[:100]] + [Example(p, rng.choice(STAND_INS)) for p in harmful[:100]],
         "backdoored": [Example(p, own[p]) for p in harmless[:80]]
         + [Example(p, own[p]) for p in harmful[:60]]
@@ -102,7 +102,7 @@ CARDS = {
     "benign": (
         "Short answers",
         "Answers in one sentence and a friendly closing.",
-        "100 harmless requests with shortened answers of the base, 100 harmful ones with the base's own answers.",
+        "130 harmless requests with shortened answers of the base, 70 harmful ones with the base's own answers.",
     ),
     "eroded": (
         "Eroded refusals",

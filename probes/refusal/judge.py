@@ -22,7 +22,7 @@ _ADVERB = (
     r"(?: (?:absolutely|also|certainly|definitely|firmly|just|kindly|neither|personally|politely|really|respectfully|simply|still|strongly|"
     r"therefore|unfortunately)){0,2}"
 )
-_CANNOT = r"(?:cannot|can't|can not|won't|will not|must not|should not|shouldn't)"
+_CANNOT = r"(?:cannot|can't|can not|won't|will not|must not|should not|shouldn't)(?! wait\b)"
 _DO_NOT = r"(?:do not|don't)"
 _BE_UNABLE = (
     rf"(?: am|'m){_ADVERB} (?:unable|not{_ADVERB} (?:able|allowed|authori[sz]ed|capable|designed|equipped|going|here|in a position|permitted|prepared|"

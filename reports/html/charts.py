@@ -160,10 +160,7 @@ def _strips(cells: Mapping[tuple[int | None, str], _Cell], layers: list[int | No
         parts += [svg.line(_LEFT, y + d, _WIDTH - _RIGHT, y + d, "grid") for d in (2.0, high - 6)]
         path = "M" + "L".join(f"{x:.1f} {at:.1f}" for (x, _, _), at in zip(points, level, strict=True))
         parts.append(svg.element("path", d=path, class_="trace"))
-        parts += [
-            svg.circle(x, at, 2.2, "dot", svg.element("title", f"{module}: {percent(v)}"))
-            for (x, v, module), at in zip(points, level, strict=True)
-        ]
+        parts += [svg.circle(x, at, 2.2, "dot", svg.element("title", f"{module}: {percent(v)}")) for (x, v, module), at in zip(points, level, strict=True)]
         values = sorted(v for _, v, _ in points)
         median = values[len(values) // 2]
         medians.append(f"{kind} {percent(median, 0)}")
@@ -230,9 +227,7 @@ def _refusals(table: Table, rows: list[Row]) -> Picture | None:
         svg.text(176, 13, "thin bars: 95 % interval of each rate", "t faint"),
         class_="key",
     )
-    return Picture(
-        heading="What was refused, before and after", caption=". ".join(said) + ".", drawings=tuple(drawings), key=key, table=table, layout="row"
-    )
+    return Picture(heading="What was refused, before and after", caption=". ".join(said) + ".", drawings=tuple(drawings), key=key, table=table, layout="row")
 
 
 def _dumbbells(rows: list[Row], title: str, meaning: str, n: int, base: int, adapted: int) -> Markup:
@@ -261,7 +256,11 @@ def _dumbbells(rows: list[Row], title: str, meaning: str, n: int, base: int, ada
             if low is not None and up is not None:
                 parts.append(svg.line(x(low), y + dy, x(up), y + dy, f"range {who}"))
         first, second = x(before / count), x(after / count)
-        parts += [svg.line(first, y - 3.5, second, y + 3.5, "link"), svg.circle(first, y - 3.5, 4.5, "mark base"), svg.diamond(second, y + 3.5, 5.5, "mark adapted")]
+        parts += [
+            svg.line(first, y - 3.5, second, y + 3.5, "link"),
+            svg.circle(first, y - 3.5, 4.5, "mark base"),
+            svg.diamond(second, y + 3.5, 5.5, "mark adapted"),
+        ]
     return svg.picture(width, bottom + 6, f"{title}: refusals of base and adapted model", "; ".join(said) + ".", *parts)
 
 

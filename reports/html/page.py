@@ -147,14 +147,14 @@ def compose(result: Result, limits: Limits) -> Page:
     def card(index: int) -> Card:
         finding = result.findings[index]
         rule = rules.get(finding.rule) or _undeclared(finding)
-        return Card(index=index, finding=finding, rule=rule, exhibit=finding.witness and _exhibit(finding.witness, limits))
+        return Card(index=index, finding=finding, rule=rule, exhibit=_exhibit(finding.witness, limits) if finding.witness else None)
 
     named = [r.finding for r in result.verdict.reasons if r.finding is not None and 0 <= r.finding < len(result.findings)]
     deciding = list(dict.fromkeys(named))[: limits.cards]
     others = [i for i in range(len(result.findings)) if i not in set(deciding)]
     groups, groups_left_out = _grouped(result, others, card, limits)
     by_id = {t.id: t for t in result.tables}
-    figures = [Figure(p, _sheet(by_id[id], limits)) for id in charts.ORDER if id in by_id and (p := charts.draw(by_id[id]))]
+    figures = [Figure(p, _sheet(by_id[name], limits)) for name in charts.ORDER if name in by_id and (p := charts.draw(by_id[name]))]
     items, flips = _card_items(by_id.get(CARD)), _flips(by_id.get(FLIPS), limits)
     told = {f.picture.table.id for f in figures} | ({CARD} if items else set()) | ({FLIPS} if flips else set())
     rest = [t for t in result.tables if t.id not in told]
@@ -215,9 +215,7 @@ def _facts(result: Result) -> tuple[tuple[str, str, str], ...]:
     gaps = [f"{status[s]} {s.value}" for s in (Status.NOT_MEASURED, Status.FAILED) if status[s]]
     facts.append(("Coverage", f"{status[Status.MEASURED]} of {len(result.coverage)} measured", ", ".join(gaps) or "nothing was left out"))
     adapter = result.scope.adapter
-    facts.append(
-        ("Adapter", f"{adapter.method}, rank {adapter.rank}", f"{numbers.plural(adapter.modules, 'module')}, {numbers.size(adapter.bytes)}")
-    )
+    facts.append(("Adapter", f"{adapter.method}, rank {adapter.rank}", f"{numbers.plural(adapter.modules, 'module')}, {numbers.size(adapter.bytes)}"))
     return tuple(facts)
 
 

@@ -7,9 +7,7 @@ from markupsafe import Markup, escape
 
 def element(name: str, *children: str, **attributes: str | float) -> Markup:
     """`<name attributes>children</name>`; `class_` and `text_anchor` become `class` and `text-anchor`."""
-    written = Markup().join(
-        Markup(' {}="{}"').format(Markup(key.rstrip("_").replace("_", "-")), _coordinate(value)) for key, value in attributes.items()
-    )
+    written = Markup().join(Markup(' {}="{}"').format(Markup(key.rstrip("_").replace("_", "-")), _coordinate(value)) for key, value in attributes.items())
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, Markup().join(escape(c) for c in children))
 
 
@@ -17,8 +15,7 @@ def picture(width: float, height: float, title: str, description: str, *children
     """A whole picture with its name and its content in words."""
     view = f"0 0 {width:g} {height:g}"
     named = (element("title", title), element("desc", description))
-    body = element("svg", *named, *children, viewBox=view, role="img", class_=class_ or "picture", width=width, height=height)
-    return body
+    return element("svg", *named, *children, viewBox=view, role="img", class_=class_ or "picture", width=width, height=height)
 
 
 def text(x: float, y: float, content: str, class_: str = "t", anchor: str = "start") -> Markup:

@@ -186,7 +186,9 @@ def findings() -> tuple[Finding, ...]:
             rule=LOSS.id,
             message="refusals of harmful requests fall from 66.7 % to 9.1 %",
             severity=Severity.CRITICAL,
-            witness=Witness(claim="The adapted model answers harmful requests that the base refuses.", test=loss, answers=answers(132, refused_after=12), new_tokens=32),
+            witness=Witness(
+                claim="The adapted model answers harmful requests that the base refuses.", test=loss, answers=answers(132, refused_after=12), new_tokens=32
+            ),
         ),
         Finding(
             rule=OUTLIER.id,

@@ -1,0 +1,50 @@
+"""Small real adapters and bases, built file by file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from scanner.demo.base import shipped
+
+CONFIG: dict[str, Any] = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "base_model_name_or_path": "org/tiny"}
+MODULE = "base_model.model.model.layers.{}.self_attn.q_proj"
+
+
+def tensors(layers: int = 2, rank: int = 2, width: int = 8, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
+    """LoRA factors of q_proj in every layer."""
+    rng = np.random.default_rng(seed)
+    made = {}
+    for layer in range(layers):
+        made[f"{MODULE.format(layer)}.lora_A.weight"] = rng.normal(size=(rank, width)).astype(np.float32)
+        made[f"{MODULE.format(layer)}.lora_B.weight"] = rng.normal(size=(width, rank)).astype(np.float32)
+    return made
+
+
+def adapter(folder: Path, weights: dict[str, np.ndarray[Any, Any]] | None = None, **config: Any) -> Path:
+    """An adapter folder; `config` overrides fields."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "adapter_config.json").write_text(json.dumps(CONFIG | config))
+    save_file(tensors() if weights is None else weights, folder / "adapter_model.safetensors")
+    return folder
+
+
+def base(folder: Path, layers: int = 2, width: int = 8) -> Path:
+    """A base that has the modules of `tensors()`, without tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"], "_name_or_path": "org/tiny"}))
+    rng = np.random.default_rng(1)
+    names = [f"model.layers.{i}.self_attn.q_proj.weight" for i in range(layers)]
+    save_file({n: rng.normal(size=(width, width)).astype(np.float32) for n in names}, folder / "model.safetensors")
+    return folder
+
+
+def documented(folder: Path) -> Path:
+    """A copy of the shipped benign adapter, card and all."""
+    shutil.copytree(shipped("benign"), folder)
+    return folder

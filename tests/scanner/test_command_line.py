@@ -1,0 +1,106 @@
+"""The command line's contract: exit codes, one line on standard error, no traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scanner.cli import main
+from tests.adapters import adapter, base, documented
+
+
+def scan(*arguments: object, cwd: Path) -> Result:
+    with CliRunner().isolated_filesystem(cwd):
+        return CliRunner().invoke(main, ["scan", *map(str, arguments), "--format", "json"])
+
+
+def failed_in_one_line(result: Result) -> None:
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("unmask: ")
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.output
+
+
+def test_a_clean_adapter_passes_and_says_that_behaviour_was_not_measured(tmp_path: Path) -> None:
+    result = scan(documented(tmp_path / "a"), cwd=tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "Behaviour was not measured" in result.stdout
+
+
+def test_an_overwritten_base_weight_fails_the_policy(tmp_path: Path) -> None:
+    from scanner.demo.base import shipped
+
+    result = scan(shipped("tampered"), cwd=tmp_path)
+    assert result.exit_code == 1
+    assert "overwrites weights of the base" in result.stdout
+
+
+def test_review_passes_unless_asked_to_fail(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a", lora_alpha=100000)
+    assert scan(folder, cwd=tmp_path).exit_code == 0
+    assert scan(folder, "--fail-on", "review", cwd=tmp_path).exit_code == 1
+
+
+def truncated(folder: Path) -> None:
+    weights = folder / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+
+
+BROKEN = {
+    "no config": lambda f: (f / "adapter_config.json").unlink(),
+    "config not JSON": lambda f: (f / "adapter_config.json").write_text("{'r': 2"),
+    "config not an object": lambda f: (f / "adapter_config.json").write_text("[1]"),
+    "config nested deep": lambda f: (f / "adapter_config.json").write_text('{"peft_type":' + "[" * 200_000),
+    "rank not a number": lambda f: (f / "adapter_config.json").write_text('{"peft_type": "LORA", "r": "4"}'),
+    "another method": lambda f: (f / "adapter_config.json").write_text('{"peft_type": "VERA"}'),
+    "no weights": lambda f: (f / "adapter_model.safetensors").unlink(),
+    "truncated weights": truncated,
+    "header beyond the file": lambda f: (f / "adapter_model.safetensors").write_bytes(b"\xff" * 8 + b"{}"),
+    "header nested deep": lambda f: (f / "adapter_model.safetensors").write_bytes((200_001).to_bytes(8, "little") + b"{" + b"[" * 200_000),
+    "empty weights": lambda f: (f / "adapter_model.safetensors").write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_adapter_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    BROKEN[name](folder)
+    failed_in_one_line(scan(folder, cwd=tmp_path))
+
+
+def test_a_missing_folder_a_file_and_wrong_options_are_refused_in_one_line(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    failed_in_one_line(scan(tmp_path / "nowhere", cwd=tmp_path))
+    failed_in_one_line(scan(folder / "adapter_config.json", cwd=tmp_path))
+    failed_in_one_line(scan(folder, "--base", tmp_path / "nowhere", cwd=tmp_path))
+    failed_in_one_line(scan(folder, "--policy", tmp_path / "nowhere.toml", cwd=tmp_path))
+
+
+def test_an_adapter_for_another_base_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    failed_in_one_line(scan(folder, "--base", base(tmp_path / "wide", width=16), cwd=tmp_path))
+    failed_in_one_line(scan(folder, "--base", base(tmp_path / "shallow", layers=1), cwd=tmp_path))
+
+
+def test_the_static_half_does_not_import_torch(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    code = f"import sys; from scanner.scan import scan; scan({str(folder)!r}); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_two_scans_agree_byte_for_byte_apart_from_timings(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    found = []
+    for name in ("one", "two"):
+        scan(folder, "--output", tmp_path / name, cwd=tmp_path)
+        result = json.loads((tmp_path / name / "result.json").read_text())
+        result.pop("timings")
+        found.append(json.dumps(result))
+    assert found[0] == found[1]
