@@ -43,7 +43,7 @@ PROFILES = {
         Profile(
             name="quick", answer_tokens=16, prompts_per_category=5, leak_samples=96, leak_tokens=16, vocabulary=240, screen_prompts=2,
             kl_prompts=12,
-            beam=5, rounds=1, verify=2, verify_prompts=40, intruder_modules=8, stop_at_breach=True,
+            beam=5, rounds=0, verify=3, verify_prompts=40, intruder_modules=8, stop_at_breach=True,
         ),
         Profile(
             name="standard", answer_tokens=32, prompts_per_category=0, leak_samples=288, leak_tokens=24, vocabulary=3000, screen_prompts=3,
