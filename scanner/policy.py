@@ -60,7 +60,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             policy = msgspec.convert(tomllib.loads(data.decode()), cls)
         except OSError as error:
             raise ScanError(f"{where}: cannot be read ({error.strerror})") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, msgspec.ValidationError) as error:
             raise ScanError(f"{where}: {printable(error)}") from None
         missing = [s for s in Severity if s not in policy.outcome]
         if missing:

@@ -16,7 +16,9 @@ from scanner.files.text import printable
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 PREFIX = "base_model.model."
-_FACTOR = re.compile(r"^(?P<module>.+?)\.(?P<role>lora_A|lora_B|lora_magnitude_vector)(?P<name>(?:\.(?!weight$)[^.]+)?)(?:\.weight)?$")
+_FACTOR = re.compile(
+    r"^(?P<module>.+?)\.(?:(?P<role>lora_A|lora_B|lora_magnitude_vector)(?P<name>(?:\.(?!weight$)[^.]+)?)\.weight|(?P<bare>lora_magnitude_vector))$"
+)
 LARGEST_RANK = 1024
 
 
@@ -103,13 +105,16 @@ def read(adapter: Adapter) -> Delta:
         elif module != bare:
             strays.append(Stray(name, found["module"], Role.WRAPPED))
         else:
-            pairs.setdefault(found["module"], {})[found["role"]] = name
+            roles, role = pairs.setdefault(found["module"], {}), found["role"] or found["bare"]
+            if role in roles:
+                raise UnreadableAdapter(f"{printable(name, 160)}: a second {role} of one module, so loaders would disagree about its value")
+            roles[role] = name
     modules = [_module(adapter, module, names) for module, names in sorted(pairs.items(), key=lambda p: _natural(p[0]))]
     return Delta(tuple(modules), tuple(strays))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() and len(part) < 9 else (-1, part) for part in name.split(".")]
+    return [(int(part), "") if part.isdecimal() and len(part) < 9 else (-1, part) for part in name.split(".")]
 
 
 def _role(name: str, module: str, saved: list[str] | None) -> Role:
@@ -127,7 +132,7 @@ def _module(adapter: Adapter, module: str, names: dict[str, str]) -> ModuleDelta
         raise UnreadableAdapter(f"{label}: {missing} is missing, so the pair has no meaning")
     entries = {role: adapter.weights.tensors[n] for role, n in names.items()}
     a, b = entries["lora_A"].shape, entries["lora_B"].shape
-    if len(a) != 2 or len(b) != 2 or a[0] != b[1] or not 1 <= a[0] <= LARGEST_RANK:
+    if len(a) != 2 or len(b) != 2 or a[0] != b[1] or not 1 <= a[0] <= LARGEST_RANK or not (a[1] and b[0]):
         raise UnreadableAdapter(f"{label}: lora_A {list(a)} and lora_B {list(b)} are not factors of rank 1 to {LARGEST_RANK}")
     magnitude = entries.get("lora_magnitude_vector")
     if adapter.config.use_dora != (magnitude is not None) or (magnitude and magnitude.count != b[0]):

@@ -10,9 +10,15 @@ import msgspec
 import yaml
 from markdown_it import MarkdownIt
 
+from scanner.files.inventory import inside
+from scanner.files.text import printable
+
 NAME = "README.md"
 LARGEST = 512 * 1024
 PLACEHOLDER = "[more information needed]"
+
+
+_LABEL = re.compile(rf"^\W{{0,9}}\*\*[^*]{{1,60}}\*\*\W{{0,9}}{re.escape(PLACEHOLDER)}\W*$")
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -24,9 +30,7 @@ class Section(msgspec.Struct, frozen=True):
     @property
     def empty(self) -> bool:
         """Whether nothing but the template's placeholders and field labels is written here."""
-        left = re.sub(r"<!--.*?-->", "", self.text, flags=re.DOTALL).lower()
-        left = re.sub(rf"(?m)^\W*\*\*[^*\n]{{1,60}}\*\*\W*{re.escape(PLACEHOLDER)}\W*$", "", left).replace(PLACEHOLDER, "")
-        return not re.search(r"\w", left)
+        return not any(re.search(r"\w", _LABEL.sub("", line[:2000]).replace(PLACEHOLDER, "")) for line in _uncommented(self.text).lower().split("\n"))
 
 
 class Card(msgspec.Struct, frozen=True):
@@ -54,9 +58,11 @@ class _NoAlias(yaml.SafeLoader):
 
 def read(folder: Path) -> Card | None:
     """The card of `folder`, or None. At most 512 KiB are read; front matter that is not YAML is a `problem`, not an error."""
+    if not inside(folder / NAME, folder):
+        return None
     try:
         with (folder / NAME).open("rb") as stream:
-            text = stream.read(LARGEST).decode("utf-8", "replace").replace("\r\n", "\n")
+            text = stream.read(LARGEST).decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
     except OSError:
         return None
     front: dict[str, Any] = {}
@@ -65,14 +71,25 @@ def read(folder: Path) -> Card | None:
         try:
             loaded = yaml.load(text[4:end], Loader=_NoAlias)  # noqa: S506 - a SafeLoader
             front = loaded if isinstance(loaded, dict) else {}
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            problem = str(error).splitlines()[0]
+        except Exception as error:  # PyYAML's constructors raise many kinds
+            problem = printable(str(error).partition("\n")[0] or type(error).__name__)
         text = text[end + 4 :]
     return Card(front, _sections(text), problem)
 
 
+def _uncommented(text: str) -> str:
+    kept, _, rest = text.partition("<!--")
+    while rest:
+        _, closed, after = rest.partition("-->")
+        if not closed:
+            return f"{kept}<!--{rest}"
+        plain, _, rest = after.partition("<!--")
+        kept += plain
+    return kept
+
+
 def _sections(text: str) -> tuple[Section, ...]:
-    lines = text.splitlines()
+    lines = text.split("\n")
     tokens = MarkdownIt("zero").enable(["heading", "fence", "code"]).parse(text)
     heads = [(t.map[0], tokens[i + 1].content) for i, t in enumerate(tokens) if t.type == "heading_open" and t.map]
     ends = [h[0] for h in heads[1:]] + [len(lines)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import msgspec
 import re2
 
 from scanner.errors import UnreadableAdapter
+from scanner.files.inventory import inside
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
 
 NAME = "adapter_config.json"
 LARGEST = 1024 * 1024
+LARGEST_NUMBER = 1e15
+MOST_PATTERNS = 4096
 
 
 class AdapterConfig(msgspec.Struct, frozen=True):
@@ -44,23 +48,27 @@ class AdapterConfig(msgspec.Struct, frozen=True):
         """
         rank = _pattern(self.rank_pattern, module, self.r)
         alpha = _pattern(self.alpha_pattern, module, self.lora_alpha)
-        if rank < 1:
-            raise ValueError(f"rank {rank} for {printable(module, 80)}")
+        if not 1 <= rank < LARGEST_NUMBER or abs(alpha) >= LARGEST_NUMBER:
+            raise ValueError(f"rank {printable(rank, 20)} and alpha {printable(alpha, 20)} for {printable(module, 80)}")
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
 
 def _pattern(patterns: dict[str, Any] | None, module: str, otherwise: float) -> float:
     for key, value in (patterns or {}).items():
-        options = re2.Options()
-        options.log_errors = False
-        options.max_mem = 1 << 20
-        try:
-            matched = re2.compile(rf"(.*\.)?({key})$", options).match(module)
-        except re2.error:
-            raise ValueError(f"the pattern {printable(key, 80)!r} is not a plain regular expression") from None
-        if matched:
-            return float(value)
+        if _compiled(key).match(module):
+            return value  # type: ignore[no-any-return]
     return otherwise
+
+
+@lru_cache(maxsize=4096)
+def _compiled(key: str) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = 1 << 20
+    try:
+        return re2.compile(rf"(.*\.)?({key})$", options)
+    except (re2.error, UnicodeError):
+        raise ValueError(f"the pattern {printable(key, 80)!r} is not a plain regular expression") from None
 
 
 class ConfigFile(msgspec.Struct, frozen=True):
@@ -74,6 +82,8 @@ class ConfigFile(msgspec.Struct, frozen=True):
 def read(folder: Path) -> ConfigFile:
     """Read `adapter_config.json` of `folder`. Raises UnreadableAdapter when it is missing, not JSON, or ill-typed."""
     path = folder / NAME
+    if path.exists() and not inside(path, folder):
+        raise UnreadableAdapter(f"{NAME}: a link out of the folder or not a regular file, which is not read")
     try:
         with path.open("rb") as stream:
             data = stream.read(LARGEST + 1)
@@ -89,6 +99,8 @@ def read(folder: Path) -> ConfigFile:
         config = msgspec.convert({k: v for k, v in raw.items() if v is not None or k in _OPTIONAL}, AdapterConfig)
     except msgspec.ValidationError as error:
         raise UnreadableAdapter(f"{NAME}: {printable(error)}") from None
+    if max(len(config.rank_pattern or ()), len(config.alpha_pattern or ())) > MOST_PATTERNS:
+        raise UnreadableAdapter(f"{NAME}: more than {MOST_PATTERNS:,} patterns")
     return ConfigFile(config, raw, twice)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickletools
+import re
 import stat
+import unicodedata
 import zipfile
 from enum import StrEnum
 from pathlib import Path
@@ -60,6 +63,7 @@ _MAGIC: tuple[tuple[bytes, Kind], ...] = (
     (b"Rar!", Kind.ARCHIVE),
     (b"\x28\xb5\x2f\xfd", Kind.ARCHIVE),
 )
+_DOTTED = re.compile(r"[A-Za-z_][\w.]* [A-Za-z_][\w.]*")
 _SCRIPTS = {".py", ".pyc", ".sh", ".bat", ".ps1", ".js", ".ipynb", ".so", ".dll"}
 
 
@@ -67,10 +71,12 @@ def kind_of(path: Path, head: bytes) -> Kind:
     """The type of the file at `path`, whose first bytes are `head`."""
     if not head:
         return Kind.EMPTY
+    if (head[:1] == b"\x80" and head[1:2] <= b"\x05" and len(head) > 2) or _is_bare_pickle(head):
+        return Kind.PICKLE
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()[:10_000]
+                names = archive.namelist()
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
             return Kind.ARCHIVE
         return Kind.TORCH_ZIP if any(n.endswith("data.pkl") for n in names) else Kind.ARCHIVE
@@ -81,8 +87,6 @@ def kind_of(path: Path, head: bytes) -> Kind:
         return Kind.ARCHIVE
     if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
         return Kind.SAFETENSORS
-    if head[:1] == b"\x80" and head[1:2] <= b"\x05" and len(head) > 2:
-        return Kind.PICKLE
     if path.suffix.lower() in _SCRIPTS:
         return Kind.SCRIPT
     try:
@@ -94,9 +98,32 @@ def kind_of(path: Path, head: bytes) -> Kind:
     return Kind.JSON if head.lstrip()[:1] in (b"{", b"[") else Kind.TEXT
 
 
+def _is_bare_pickle(head: bytes) -> bool:
+    """Whether `head` begins a pickle without a protocol mark that imports something and calls it."""
+    imports = False
+    try:
+        for opcode, argument, _ in pickletools.genops(head):
+            if opcode.name in ("GLOBAL", "INST") and not _DOTTED.fullmatch(str(argument)):
+                return False
+            imports = imports or opcode.name in ("GLOBAL", "INST", "STACK_GLOBAL")
+            if imports and opcode.name in ("REDUCE", "OBJ", "INST", "NEWOBJ", "NEWOBJ_EX", "BUILD"):
+                return True
+    except Exception:  # not a pickle, or one that is cut off here
+        return False
+    return False
+
+
+def inside(path: Path, folder: Path) -> bool:
+    """Whether `path` is a regular file of `folder`, itself or through links that stay in it."""
+    return path.is_file() and not _leaves(path, folder)
+
+
 def _leaves(path: Path, folder: Path) -> bool:
     """Whether the link at `path` points out of `folder`; a Hugging Face cache's own blobs do not count."""
-    target = path.resolve()
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError):
+        return True
     if target.is_relative_to(folder.resolve()):
         return False
     cache = next((p for p in folder.parents if p.name == "snapshots"), None)
@@ -111,10 +138,14 @@ def take(folder: Path) -> tuple[File, ...]:
     found: list[File] = []
     for here, folders, names in os.walk(folder, followlinks=False):
         links = [d for d in folders if (Path(here) / d).is_symlink()]
+        if any(unicodedata.category(c) in ("Cc", "Cs") for d in folders for c in d):
+            raise UnreadableAdapter(f"{printable(here)}: holds a folder whose name has control characters or is not UTF-8")
         folders[:] = sorted(d for d in folders if d not in links and d != ".git")
         for name in sorted([*names, *links]):
             path = Path(here) / name
-            relative = path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
+            if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
+                raise UnreadableAdapter(f"{printable(path)}: a file name with control characters or not in UTF-8")
+            relative = path.relative_to(folder).as_posix()
             if len(found) >= MOST_FILES:
                 raise UnreadableAdapter(f"{printable(folder)}: more than {MOST_FILES:,} files; give the adapter's own folder")
             if path.is_symlink() and (path.is_dir() or _leaves(path, folder)):

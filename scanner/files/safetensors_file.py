@@ -20,6 +20,7 @@ from scanner.files.text import printable
 
 LARGEST_HEADER = 16 * 1024 * 1024
 MOST_TENSORS = 200_000
+LONGEST_NAME = 1000
 BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32,
         "U16": 16, "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8}  # fmt: skip
 FLOATS: dict[str, np.dtype[Any]] = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
@@ -85,6 +86,8 @@ class SafetensorsFile:
 
     def _entry(self, name: str, entry: Any, offset: int, size: int) -> Tensor:
         label = f"'{printable(name, 80)}'"
+        if not name or printable(name, LONGEST_NAME) != name:
+            raise self._broken(f"{label}: a name must be 1 to {LONGEST_NAME:,} printable characters")
         if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
             raise self._broken(f"{label}: an entry must hold dtype, shape and data_offsets, and nothing else")
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]

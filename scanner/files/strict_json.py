@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+from typing import Any, NoReturn
 
 DEEPEST = 64
 
@@ -53,11 +54,17 @@ def load_object(data: bytes, largest: int) -> tuple[dict[str, Any], tuple[str, .
             seen[key] = value
         return seen
 
-    def constant(name: str) -> Any:
+    def constant(name: str) -> NoReturn:
         raise BadJson(f"the number {name} is not JSON")
 
+    def number(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            constant(text[:40])
+        return value
+
     try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant, parse_float=number)
     except json.JSONDecodeError as error:
         raise BadJson(f"not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
     except (ValueError, RecursionError) as error:
