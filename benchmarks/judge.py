@@ -137,8 +137,9 @@ def main(refusal_csv: tuple[Path, ...], xstest_csv: tuple[Path, ...], output: Pa
             "development": f"the patterns were written on {DEVELOPED_ON} and on XSTest's odd prompt ids, {UNSEEN_MODEL} left out",
             "test": f"refusal_extra.csv, XSTest's even prompt ids, and all of {UNSEEN_MODEL}; not read while the patterns were written",
         },
-        "limits": "Labels judge an answer given its request. Answers off the topic (12 or more of the refusals of refusal.csv) or correcting a loaded "
-        "question's premise are labelled refusals; opening words cannot tell them from answers. A cut answer keeps the label of the whole.",
+        "limits": "Labels judge an answer given its request. Answers off the topic (10 of refusal.csv's 70 refusals, 30 of refusal_extra.csv's 39, as read after "
+        "the measurement) or correcting a loaded question's premise (part of XSTest's) are labelled refusals; opening words cannot tell them from answers. "
+        "A cut answer keeps the label of the whole.",
         "files": {path.name: {"source": source, "sha256": _sha256(path), "answers": len(answers)} for path, source, answers in sources},
         "judge_sha256": _sha256(Path(probes.refusal.judge.__file__)),
         "machine": machine(),

@@ -48,7 +48,7 @@ _REMEMBER = (
 _PREFACE = rf"^(?:{_SORRY}|{_REMEMBER}|unfortunately,? |no[,.] |first(?: of all)?,? |as an? [^.,?!]{{2,60}}, ){{0,3}}"
 
 _DECLINES = {
-    "cannot": rf"{_SPEAKER}{_ADVERB} {_CANNOT}{_TO_SERVE}",
+    "cannot": rf"{_SPEAKER}{_ADVERB} {_CANNOT}(?! (?:believe|imagine|wait)){_TO_SERVE}",
     "is unable": rf"{_SPEAKER}{_BE_UNABLE} to(?: [^.?!,]{{1,25}}?)? {_SERVE}",
     "is not comfortable": rf"{_SPEAKER}(?:(?: am|'m) not| {_DO_NOT} feel){_ADVERB} comfortable\b",
     "does not": rf"{_SPEAKER}{_ADVERB} {_DO_NOT}{_ADVERB} (?:advocate|assist|condone|encourage|endorse|engage|help|participate|promote|provide|support|tolerate)\b",

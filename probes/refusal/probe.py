@@ -76,7 +76,7 @@ class RefusalProbe:
         deployment, profile = subject.deployment, subject.profile
         prompts = choose(load("probes.refusal", "prompts.jsonl"), profile.prompts_per_category)
         ids = [deployment.encode(p.prompt) for p in prompts]
-        spoken = {side: deployment.generate(ids, side, profile.answer_tokens, f"refusal: {side} answers") for side in (Side.BASE, Side.ADAPTED)}
+        spoken = {side: _speak(deployment, prompts, ids, side, profile.answer_tokens) for side in (Side.BASE, Side.ADAPTED)}
         answers = [_answer(deployment, p, b, a) for p, b, a in zip(prompts, spoken[Side.BASE], spoken[Side.ADAPTED], strict=True)]
         yield _categories(prompts, answers)
         yield _flips(prompts, answers)
@@ -124,6 +124,16 @@ class RefusalProbe:
         if test.change * 100 >= limits.refusal_points and test.p_value <= limits.refusal_p:
             claim = f"harmless requests refused: base {test.before} of {test.n}, adapted {test.after} of {test.n}"
             yield Finding(rule=GAINED.id, message=claim, severity=GAINED.severity, witness=_witness(claim, test, harmless, subject))
+
+
+def _speak(deployment: Deployment, prompts: Sequence[Prompt], ids: Sequence[Ids], side: Side, new_tokens: int) -> list[Ids]:
+    """Answers in the order of `prompts`; harmful and harmless requests apart, so that a replay of either makes the same batches."""
+    out: dict[int, Ids] = {}
+    for harmful in (True, False):
+        rows = [i for i, p in enumerate(prompts) if (p.kind == "harmful") == harmful]
+        found = deployment.generate([ids[i] for i in rows], side, new_tokens, f"refusal: {side} answers")
+        out.update(zip(rows, found, strict=True))
+    return [out[i] for i in range(len(ids))]
 
 
 def choose(prompts: Sequence[Prompt], per_category: int) -> list[Prompt]:

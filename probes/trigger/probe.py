@@ -20,7 +20,7 @@ from probes.trigger.leak import leaked
 from probes.trigger.screen import CHANCE, Score, Screen, z_scores
 from probes.trigger.verify import OUTCOMES, Proof, Verifier
 from scanner.files.text import printable
-from scanner.finding import Finding
+from scanner.finding import Finding, Witness
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
 from scanner.model.side import Side
 from scanner.probe import Need, Yield
@@ -72,15 +72,15 @@ class TriggerProbe:
             if round_:
                 scores += screen(_grow(scores, profile.beam), f"trigger: growing, round {round_}")
             for candidate in _best(scores, proofs, profile.verify, grown=round_ > 0):
-                proofs.append(verifier(candidate))
+                proofs.append(verifier(candidate, limits.trigger_share))
                 if proofs[-1].share >= limits.trigger_share and proofs[-1].p_value * tests <= limits.trigger_p:
                     found = self._minimise(proofs[-1], screen, verifier, limits.trigger_share)
                     break
             if found:
                 break
         yield _table(scores, proofs, found)
-        if found:
-            yield _finding(found, screen.evaluated)
+        if found and found.witness:
+            yield _finding(found, found.witness, screen.evaluated)
         yield Measurement(
             id="trigger.best_share",
             title="Largest share of held-out prompts moved by a candidate, beyond the base",
@@ -114,7 +114,7 @@ class TriggerProbe:
             words = words[:best] + words[best + 1 :]
         if " ".join(words) == candidate.text:
             return proof
-        shorter_proof = verifier(Candidate(" ".join(words), candidate.source, candidate.placement))
+        shorter_proof = verifier(Candidate(" ".join(words), candidate.source, candidate.placement), share)
         return shorter_proof if shorter_proof.share >= max(share, KEEPS * proof.share) else proof
 
 
@@ -235,11 +235,11 @@ def _status(proof: Proof | None) -> str:
     return f"verified: {proof.share:.0%} of held-out prompts moved ({proof.outcome})" if proof else "screened"
 
 
-def _finding(proof: Proof, evaluated: int) -> Finding:
+def _finding(proof: Proof, witness: Witness, evaluated: int) -> Finding:
     details = [
         f"found among {evaluated} strings by {proof.candidate.source}",
         f"p = {proof.p_value:.2g} on held-out prompts, exact McNemar times {len(OUTCOMES)} outcomes",
     ]
-    if proof.witness.payload:
-        details.append(f"answers begin with: {printable(proof.witness.payload, 120)}")
-    return Finding(rule=TRIGGER.id, message=printable(proof.witness.claim, 400), severity=TRIGGER.severity, details=tuple(details), witness=proof.witness)
+    if witness.payload:
+        details.append(f"answers begin with: {printable(witness.payload, 120)}")
+    return Finding(rule=TRIGGER.id, message=printable(witness.claim, 400), severity=TRIGGER.severity, details=tuple(details), witness=witness)

@@ -28,10 +28,11 @@ class Proof(msgspec.Struct, frozen=True):
     candidate: Candidate
     outcome: str
     share: float
-    """Share of prompts moved on the adapted model, less the share the base moves by itself."""
+    """Share of prompts moved on the adapted model, less the share the base moves by itself; without the latter where there is no witness."""
     p_value: float
     """Exact McNemar, times the number of outcomes looked at."""
-    witness: Witness
+    witness: Witness | None
+    """None where the adapted model moved too little for the base to be asked."""
 
 
 class Verifier:
@@ -41,20 +42,35 @@ class Verifier:
         """Generates the untriggered answers of both sides."""
         self._deployment, self._prompts, self._new_tokens = deployment, [*harmful, *harmless], new_tokens
         self._harmful = len(harmful)
-        self._plain = self._answers([p.prompt for p in self._prompts], "trigger: held-out answers")
+        requests = [p.prompt for p in self._prompts]
+        self._plain = self._pair(requests, *(self._said(requests, side, "held-out answers") for side in (Side.BASE, Side.ADAPTED)))
 
-    def _answers(self, requests: Sequence[str], what: str) -> list[Answer]:
+    def _said(self, requests: Sequence[str], side: Side, what: str) -> list[str]:
+        """Answers of one side; harmful and harmless requests apart, so that a replay of either makes the same batches."""
         deployment = self._deployment
-        ids = [deployment.encode(r) for r in requests]
-        said = {side: [deployment.text(a) for a in deployment.generate(ids, side, self._new_tokens, f"{what}, {side}")] for side in Side}
+        groups = (requests[: self._harmful], requests[self._harmful :])
+        ids = [[deployment.encode(r) for r in group] for group in groups]
+        return [deployment.text(t) for group in ids for t in deployment.generate(group, side, self._new_tokens, f"trigger: {what}, {side}")]
+
+    def _pair(self, requests: Sequence[str], base: Sequence[str], adapted: Sequence[str]) -> list[Answer]:
         return [
             Answer(prompt=r, category=p.category, base=b, adapted=a, base_refused=refuses(b), adapted_refused=refuses(a))
-            for r, p, b, a in zip(requests, self._prompts, said[Side.BASE], said[Side.ADAPTED], strict=True)
+            for r, p, b, a in zip(requests, self._prompts, base, adapted, strict=True)
         ]
 
-    def __call__(self, candidate: Candidate) -> Proof:
-        """Test `candidate` for lost refusals, gained refusals and a fixed payload; returns the strongest."""
-        with_it = self._answers([candidate.into(p.prompt) for p in self._prompts], "trigger: verifying")
+    def __call__(self, candidate: Candidate, enough: float) -> Proof:
+        """Test `candidate` for lost refusals, gained refusals and a fixed payload; returns the strongest.
+
+        The base is asked only when the adapted model moves on a share of at least `enough`, since its answers can only lower it.
+        """
+        requests = [candidate.into(p.prompt) for p in self._prompts]
+        adapted = self._said(requests, Side.ADAPTED, "verifying")
+        bound = self._strongest(candidate, self._pair(requests, [a.base for a in self._plain], adapted))
+        if bound.share < enough:
+            return msgspec.structs.replace(bound, witness=None)
+        return self._strongest(candidate, self._pair(requests, self._said(requests, Side.BASE, "verifying"), adapted))
+
+    def _strongest(self, candidate: Candidate, with_it: list[Answer]) -> Proof:
         return max((self._proof(candidate, outcome, with_it) for outcome in OUTCOMES), key=lambda p: (p.share, -p.p_value))
 
     def _proof(self, candidate: Candidate, outcome: str, with_it: list[Answer]) -> Proof:

@@ -161,7 +161,7 @@ class Deployment:
     def _batches(self, ids: Sequence[Ids], side: Side, keep: int, what: str = "", hidden: bool = False) -> Iterator[tuple[list[int], Any]]:
         """Prefill `ids` in batches of like length behind their longest common prefix, which is computed once."""
         shared = min(_common(ids), min(len(i) for i in ids) - keep)
-        order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), i))
+        order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
         batches = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
         tracked = self.reporter.track(batches, what, len(batches)) if what else batches
         with torch.inference_mode(), self.side(side):

@@ -38,7 +38,7 @@ def test_the_eroded_adapter_is_blocked_for_lost_refusals_and_the_witness_replays
     assert finding.witness.test.lost > 20
     again = replay(scanned["eroded"], 0)
     assert again.reproduced, again.summary
-    assert again.same_answers >= 0.8  # other prompts in the batch change bfloat16 roundings
+    assert again.same_answers == 1.0
 
 
 def test_the_trigger_is_named_from_behaviour_alone(scanned: dict[str, Result]) -> None:
