@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 from picklescan.scanner import SafetyLevel, scan_pickle_bytes
 
 from scanner.files.inventory import File, Kind
+from scanner.files.opcodes import opcodes
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
 from scanner.measurement import Coverage, Status
@@ -27,8 +30,15 @@ from scanner.rule import (
 from scanner.subject import Subject
 
 LARGEST_PICKLE = 64 * 1024 * 1024
+MOST_OPCODES = 5_000_000
+PICKLE_NAMES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".th")
 TRAINING_CLASSES = ("transformers.", "accelerate.", "trl.", "peft.", "torch.")
 """Packages whose classes, named in a pickle, are what trainers leave behind."""
+TRAINING_NAMES = {
+    "torch.device", "torch.bfloat16", "torch.float16", "torch.float32", "torch.float64", "torch.int64", "torch.int32", "torch.uint8", "torch.bool",
+    "_codecs.encode", "builtins.set", "__builtin__.set", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
+}  # fmt: skip
+"""Other names of theirs, none of which does more than build a value."""
 
 PICKLE_CODE = Rule(
     id="pickle-code",
@@ -135,51 +145,116 @@ class CodeProbe:
         if file.kind in plain:
             rule = plain[file.kind]
             yield Finding(rule=rule.id, message=f"{name} ({file.kind})", severity=rule.severity, location=Location(file=name))
-        elif file.kind in (Kind.PICKLE, Kind.TORCH_ZIP) or (file.kind is Kind.BINARY and file.path.endswith((".bin", ".pt", ".pth", ".pkl", ".pickle"))):
-            yield self._pickle(folder / file.path, file, name)
+        if file.kind in (Kind.PICKLE, Kind.TORCH_ZIP) or (file.bytes and file.path.lower().endswith(PICKLE_NAMES) and file.kind is not Kind.LFS_POINTER):
+            found = self._pickle(folder / file.path, file, name)
+            if found.rule != PICKLE_FILE.id or file.kind in (Kind.PICKLE, Kind.TORCH_ZIP, Kind.BINARY):
+                yield found
 
     def _pickle(self, path: Path, file: File, name: str) -> Finding:
         where = Location(file=name)
-        if file.bytes > LARGEST_PICKLE:
-            return Finding(
-                rule=PICKLE_UNKNOWN.id, message=f"{name}: {file.bytes:,} bytes, too large to examine", severity=PICKLE_UNKNOWN.severity, location=where
-            )
+        imports: set[tuple[str, str]] = set()
+        problem = ""
+        try:
+            for data in _pickles(path):
+                _imports(data, imports)
+        except _Unexamined as error:
+            problem = str(error)
         dangerous: set[str] = set()
         unknown: set[str] = set()
-        broken = False
-        for data in _pickles(path, file.kind):
-            found = scan_pickle_bytes(io.BytesIO(data), name)
-            broken = broken or found.scan_err
-            for item in found.globals:
-                called = f"{item.module}.{item.name}"
-                if item.safety is SafetyLevel.Dangerous:
-                    (unknown if called in ("__builtin__.getattr", "builtins.getattr") else dangerous).add(called)
-                elif item.safety is SafetyLevel.Suspicious and not _left_by_a_trainer(item.module, item.name):
-                    unknown.add(called)
+        listed = "".join(f"c{module}\n{attribute}\n" for module, attribute in sorted(imports))
+        for item in scan_pickle_bytes(io.BytesIO(f"{listed}.".encode()), name).globals:
+            called = f"{item.module}.{item.name}"
+            if item.safety is SafetyLevel.Dangerous:
+                (unknown if called in ("__builtin__.getattr", "builtins.getattr") else dangerous).add(called)
+            elif item.safety is SafetyLevel.Suspicious and not _left_by_a_trainer(item.module, item.name):
+                unknown.add(called)
         names = tuple(printable(n, 120) for n in sorted(dangerous | unknown))[:20]
         if dangerous:
             return Finding(
                 rule=PICKLE_CODE.id, message=f"{name} imports {printable(min(dangerous), 120)}", severity=PICKLE_CODE.severity, location=where, details=names
             )
-        if unknown or broken:
-            what = f"imports {names[0]}" if names else "its opcodes do not parse"
+        if unknown or problem:
+            what = f"imports {names[0]}" if names else problem
             return Finding(rule=PICKLE_UNKNOWN.id, message=f"{name}: {what}", severity=PICKLE_UNKNOWN.severity, location=where, details=names)
         return Finding(rule=PICKLE_FILE.id, message=f"{name} ({file.bytes:,} bytes)", severity=PICKLE_FILE.severity, location=where)
 
 
 def _left_by_a_trainer(module: str, name: str) -> bool:
     """A class, told by its capital, of a training library; never a dotted name, which could reach a module's module."""
-    return f"{module}.".startswith(TRAINING_CLASSES) and "." not in name and name[:1].isupper()
+    return f"{module}.{name}" in TRAINING_NAMES or (f"{module}.".startswith(TRAINING_CLASSES) and "." not in name and name[:1].isupper())
 
 
-def _pickles(path: Path, kind: Kind) -> Iterator[bytes]:
-    if kind is not Kind.TORCH_ZIP:
-        yield path.read_bytes()
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist()[:10_000]:
-                if entry.filename.endswith(".pkl") and entry.file_size <= LARGEST_PICKLE:
-                    yield archive.read(entry)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError):
-        yield b"."
+class _Unexamined(Exception):
+    """A pickle, or a part of it, that could not be read to its end."""
+
+
+def _imports(data: bytes, found: set[tuple[str, str]]) -> None:
+    """Add the names that the pickles in `data` import; a name that is not written plainly is `unknown`. Keeps no list of opcodes."""
+    stream, seen, first = io.BytesIO(data), 0, True
+    while stream.tell() < len(data):
+        memo: dict[int, str | None] = {}
+        top: deque[str | None] = deque([None, None], maxlen=2)
+        try:
+            for name, argument in opcodes(stream):
+                seen += 1
+                if seen > MOST_OPCODES:
+                    raise _Unexamined(f"more than {MOST_OPCODES:,} opcodes, the rest was not examined")
+                if name in ("GLOBAL", "INST"):
+                    module, _, attribute = str(argument).partition(" ")
+                    found.add(_plain(module, attribute))
+                elif name == "STACK_GLOBAL":
+                    found.add(_plain(*top))
+                elif name in ("EXT1", "EXT2", "EXT4"):
+                    found.add(("unknown", "unknown"))
+                elif name == "MEMOIZE":
+                    memo[len(memo)] = top[-1]
+                    continue
+                elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+                    if isinstance(argument, int):
+                        memo[argument] = top[-1]
+                    continue
+                if name in ("GET", "BINGET", "LONG_BINGET"):
+                    top.append(memo.get(argument) if isinstance(argument, int) else None)
+                else:
+                    top.append(argument if name.endswith(("UNICODE", "UNICODE8", "STRING")) and isinstance(argument, str) else None)
+        except _Unexamined:
+            raise
+        except Exception:  # the rest is not a pickle; torch's old format keeps raw numbers there
+            if first and found:
+                raise _Unexamined("its opcodes do not parse") from None
+            return
+        first = False
+
+
+def _plain(module: str | None, attribute: str | None) -> tuple[str, str]:
+    if module and attribute and re.fullmatch(r"[\w.<>-]+", f"{module}{attribute}", re.ASCII):
+        return module, attribute
+    return "unknown", "unknown"
+
+
+def _pickles(path: Path) -> Iterator[bytes]:
+    """The file itself unless it begins as a zip, and the pickles in the zip it is or ends with. Raises _Unexamined."""
+    with path.open("rb") as stream:
+        raw = stream.read(LARGEST_PICKLE)
+        cut = bool(stream.read(1))
+    zipped = zipfile.is_zipfile(path)
+    if not raw.startswith(b"PK"):
+        yield raw
+    left = LARGEST_PICKLE
+    if zipped:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for entry in archive.infolist():
+                    if entry.filename.endswith(".pkl"):
+                        with archive.open(entry) as packed:
+                            data = packed.read(left + 1)
+                        yield data
+                        left -= len(data)
+                        if left < 0:
+                            raise _Unexamined(f"over {LARGEST_PICKLE:,} bytes of pickle, the rest was not examined")
+        except _Unexamined:
+            raise
+        except Exception as error:  # zipfile and its decompressors raise many kinds
+            raise _Unexamined(f"its zip cannot be read ({printable(error, 80)})") from None
+    if cut and not raw.startswith(b"PK"):
+        raise _Unexamined(f"over {LARGEST_PICKLE:,} bytes, the rest was not examined")

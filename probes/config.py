@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import re._constants as _constants  # type: ignore[import-not-found]
+import re._parser as _parser  # type: ignore[import-not-found]
 from collections.abc import Iterator
 from typing import Any
 
@@ -173,7 +175,7 @@ NO_BASE = Rule(
     why="Nobody can tell which model this adapter belongs to.",
     fix="Ask the author for the base and its revision.",
 )
-_NESTED = re.compile(r"\([^()]*[+*}][^()]*\)[+*{]")
+_REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT)
 
 
 class ConfigProbe:
@@ -207,7 +209,7 @@ class ConfigProbe:
             if raw.get(field):
                 yield finding(REMOTE, field, f"{field} is {printable(raw[field], 120)}")
         for field, text in _patterns(raw):
-            if len(text) > 2000 or _NESTED.search(text):
+            if len(text) > 2000 or _can_hang(text):
                 yield finding(PATTERN, field, f"{field}: {printable(text, 120)}")
         extreme = [m for m in subject.delta.modules if not 0 < m.scale <= LARGEST_SCALING]
         if extreme:
@@ -238,6 +240,28 @@ class ConfigProbe:
             ends = {n.rstrip("/").rsplit("/", 1)[-1].lower() for n in names if n}
             if declared.rstrip("/").rsplit("/", 1)[-1].lower() not in ends:
                 yield finding(OTHER_BASE, "base_model_name_or_path", f"declared {printable(declared, 120)}, scanned on {printable(subject.base.name, 120)}")
+
+
+def _can_hang(pattern: str) -> bool:
+    """Whether `pattern` repeats, without bound, something that repeats or branches."""
+    try:
+        stack = [(tuple(_parser.parse(pattern)), False)]
+    except (re.error, RecursionError, OverflowError):
+        return False
+    while stack:
+        parts, repeated = stack.pop()
+        for part in parts:
+            if isinstance(part, tuple | list | _parser.SubPattern):
+                again = repeated
+                if isinstance(part, tuple) and len(part) == 2 and any(part[0] is r for r in _REPEATS):
+                    unbounded = part[1][1] is _constants.MAXREPEAT or part[1][1] > 64
+                    if unbounded and repeated:
+                        return True
+                    again = repeated or unbounded
+                elif isinstance(part, tuple) and len(part) == 2 and part[0] is _constants.BRANCH and repeated:
+                    return True
+                stack.append((tuple(part), again))
+    return False
 
 
 def _patterns(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -63,6 +63,16 @@ IGNORED = Rule(
     fix="Ask for a clean export. The verdict covers only what unmask applied.",
     references=(ATLAS_MASQUERADING,),
 )
+UNAPPLIED = Rule(
+    id="tensor-unapplied",
+    title="Parts of the adapter that unmask does not apply",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="LoRA on embeddings, LoRA biases or trained tokens. PEFT applies them, unmask does not.",
+    why="What runs is then more than what was measured, and a change of single tokens is exactly what a trigger needs.",
+    fix="Ask for an adapter without them, or scan the merged model.",
+    references=(ATLAS_MODIFY_ARCHITECTURE,),
+)
 NONFINITE = Rule(
     id="weights-nonfinite",
     title="The weights hold NaN or infinity",
@@ -82,7 +92,14 @@ SHADOWED = Rule(
     fix="Delete the other file before use; only the safetensors was scanned.",
     references=(ATLAS_MASQUERADING,),
 )
-_STRAY = {Role.BASE_WEIGHT: BASE_OVERWRITE, Role.SAVED_MODULE: SAVED_MODULE, Role.DECOY: DECOY, Role.WRAPPED: IGNORED, Role.OTHER: IGNORED}
+_STRAY = {
+    Role.BASE_WEIGHT: BASE_OVERWRITE,
+    Role.SAVED_MODULE: SAVED_MODULE,
+    Role.DECOY: DECOY,
+    Role.UNAPPLIED: UNAPPLIED,
+    Role.WRAPPED: IGNORED,
+    Role.OTHER: IGNORED,
+}
 
 
 class LoadingProbe:
@@ -92,7 +109,7 @@ class LoadingProbe:
     title = "What really loads"
     needs = Need.DELTA
     cost = "one pass over the factors"
-    rules = (BASE_OVERWRITE, SAVED_MODULE, DECOY, IGNORED, NONFINITE, SHADOWED)
+    rules = (BASE_OVERWRITE, SAVED_MODULE, DECOY, UNAPPLIED, IGNORED, NONFINITE, SHADOWED)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Account for every tensor."""
@@ -118,12 +135,12 @@ class LoadingProbe:
         for file in subject.adapter.files:
             if file.path in ("adapter_model.bin", "adapter_model.pt"):
                 yield Finding(rule=SHADOWED.id, message=f"{file.path} beside {WEIGHTS}", severity=SHADOWED.severity, location=Location(file=file.path))
-        saved = [s for s in subject.delta.strays if s.role is Role.SAVED_MODULE]
+        saved = [s for s in subject.delta.strays if s.role in (Role.SAVED_MODULE, Role.UNAPPLIED)]
         applied = len(subject.delta.modules)
         yield Coverage(
             probe=self.id,
             what="every tensor by what PEFT does with it",
             status=Status.NOT_MEASURED if saved or not applied else Status.MEASURED,
             surface=f"{len(subject.adapter.weights.tensors)} tensors: {applied} modules with a delta, {len(subject.delta.strays)} tensors that are not LoRA factors",
-            why=f"{len(saved)} tensors replace whole modules, which unmask does not apply" if saved else "" if applied else "no module has a delta",
+            why=f"{len(saved)} tensors that PEFT applies and unmask does not" if saved else "" if applied else "no module has a delta",
         )

@@ -186,7 +186,7 @@ class SpectrumProbe:
 
 def _intruders(base: Base, delta: ModuleDelta, found: Spectrum) -> int:
     """How many of the first ten left singular vectors of W + delta have no left singular vector of W at cosine 0.5 or more."""
-    from scipy.sparse.linalg import LinearOperator, svds
+    from scipy.sparse.linalg import ArpackError, LinearOperator, svds
 
     weight = base.weight(delta.module).astype(np.float64)
     scaled = found.left * found.values
@@ -197,12 +197,15 @@ def _intruders(base: Base, delta: ModuleDelta, found: Spectrum) -> int:
     def backward(y: Matrix) -> Matrix:
         return np.asarray(weight.T @ y + found.right @ (scaled.T @ y))
 
-    adapted = svds(
-        LinearOperator(weight.shape, matvec=forward, rmatvec=backward, dtype=np.float64),
-        k=min(TOP, min(weight.shape) - 1),
-        v0=np.ones(min(weight.shape)),
-        return_singular_vectors="u",
-    )[0]
+    smaller = min(weight.shape)
+    try:
+        if smaller <= TOP:
+            raise ArpackError(-3)
+        adapted = svds(
+            LinearOperator(weight.shape, matvec=forward, rmatvec=backward, dtype=np.float64), k=TOP, v0=np.ones(smaller), return_singular_vectors="u"
+        )[0]
+    except ArpackError:  # no room for Lanczos, or no convergence
+        adapted = np.linalg.svd(weight + scaled @ found.right.T, full_matrices=False)[0][:, :TOP]
     return int((np.abs(adapted.T @ _left_vectors(weight)).max(1) < INTRUDER_COSINE).sum())
 
 

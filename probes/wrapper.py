@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import re
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from probes.template import reactions
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
@@ -19,6 +21,8 @@ from scanner.subject import Subject
 
 LARGEST_TEMPLATE = 256 * 1024
 LARGEST_TOKENIZER = 64 * 1024 * 1024
+LARGEST_SETTINGS = 8 * 1024 * 1024
+SETTINGS = ("tokenizer_config.json", "chat_template.json", "processor_config.json")
 
 TEMPLATE_CHANGED = Rule(
     id="template-changed",
@@ -59,11 +63,6 @@ TOKENIZER_CHANGED = Rule(
     fix="Load the tokenizer from the base, or ask for the reason of each token.",
     references=(ATLAS_MASQUERADING, OWASP_POISONING),
 )
-_ON_CONTENT = re.compile(
-    r"""\{%-?\s*(?:el)?if\b(?:[^%]|%(?!\}))*?(?:(['"])(?P<word>(?:(?!\1).){2,200})\1\s*(?:not\s+)?in\s+(?:\w+\.)*\w*(?:\[['"])?content"""
-    r"""|content(?:['"]\])?\s*(?:\|\s*\w+\s*)*(?:==|\.(?:startswith|endswith|find|count)\s*\()\s*['"])""",
-    re.IGNORECASE,
-)
 
 
 class WrapperProbe:
@@ -83,6 +82,17 @@ class WrapperProbe:
         for file, template in _templates(folder, regular):
             found.append(file)
             yield from self._template(file, template, base)
+        for name in SETTINGS:
+            if name in regular:
+                try:
+                    load_object(_head(folder / name, LARGEST_SETTINGS), LARGEST_SETTINGS)
+                except BadJson as error:
+                    yield Finding(
+                        rule=TEMPLATE_CHANGED.id,
+                        message=f"{name} cannot be examined: {error}",
+                        severity=TEMPLATE_CHANGED.severity,
+                        location=Location(file=name),
+                    )
         if "tokenizer.json" in regular and base is not None:
             found.append("tokenizer.json")
             yield from self._tokenizer(folder, base)
@@ -96,17 +106,27 @@ class WrapperProbe:
 
     def _template(self, file: str, template: str, base: Base | None) -> Iterator[Finding]:
         where = Location(file=file)
-        test = _ON_CONTENT.search(template[:LARGEST_TEMPLATE])
-        if test:
+        if base is not None and template.strip() == base.chat_template.strip():
+            return
+        problem = ""
+        try:
+            words = reactions(template) if len(template) <= LARGEST_TEMPLATE else []
+            problem = "" if len(template) <= LARGEST_TEMPLATE else f"over {LARGEST_TEMPLATE:,} characters"
+        except ValueError as error:
+            words, problem = [], printable(error, 120)
+        if words:
             yield Finding(
                 rule=TEMPLATE_CONDITIONAL.id,
-                message=f"{file} tests the message's text: {printable(test[0], 160)}",
+                message=f"{file} looks for {printable(repr(words[0]), 160)} in the text of messages",
                 severity=TEMPLATE_CONDITIONAL.severity,
                 location=where,
+                details=tuple(printable(w, 200) for w in words[:20]),
             )
-        if base is None:
+        if problem:
+            yield Finding(rule=TEMPLATE_CHANGED.id, message=f"{file} cannot be examined: {problem}", severity=TEMPLATE_CHANGED.severity, location=where)
+        elif base is None:
             yield Finding(rule=TEMPLATE_UNKNOWN.id, message=f"{file}, {len(template):,} characters", severity=TEMPLATE_UNKNOWN.severity, location=where)
-        elif template.strip() != base.chat_template.strip():
+        else:
             lines = difflib.unified_diff(base.chat_template.splitlines()[:2000], template[:LARGEST_TEMPLATE].splitlines()[:2000], lineterm="", n=0)
             changed = [printable(line, 300) for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
             yield Finding(
@@ -132,6 +152,15 @@ class WrapperProbe:
         moved = sorted(t for t in mine.keys() & theirs.keys() if mine[t] != theirs[t])
         added = sorted(mine.keys() - theirs.keys())
         gone = sorted(theirs.keys() - mine.keys())
+        steps = sorted(_steps(folder / "tokenizer.json") ^ _steps(base.path / "tokenizer.json"))
+        if steps and not (moved or added or gone):
+            yield Finding(
+                rule=TOKENIZER_CHANGED.id,
+                message=f"the same tokens, but text is prepared or split another way: {printable(steps[0], 120)}",
+                severity=TOKENIZER_CHANGED.severity,
+                location=Location(file="tokenizer.json"),
+                details=tuple(printable(s, 300) for s in steps[:20]),
+            )
         if moved or added or gone:
             yield Finding(
                 rule=TOKENIZER_CHANGED.id,
@@ -144,18 +173,19 @@ class WrapperProbe:
 
 def _templates(folder: Path, regular: set[str]) -> Iterator[tuple[str, str]]:
     for name in sorted(regular):
-        if name == "chat_template.jinja" or (name.startswith("chat_templates/") and name.endswith(".jinja")):
+        if name == "chat_template.jinja" or (name.startswith(("additional_chat_templates/", "chat_templates/")) and name.endswith(".jinja")):
             yield name, _head(folder / name, LARGEST_TEMPLATE).decode("utf-8", "replace")
-    if "tokenizer_config.json" in regular:
-        try:
-            settings, _ = load_object(_head(folder / "tokenizer_config.json", 8 << 20), 8 << 20)
-        except BadJson:
-            return
-        value = settings.get("chat_template")
-        several: list[Any] = value if isinstance(value, list) else [{"template": value}]
-        for item in several[:50]:
-            if isinstance(item, dict) and isinstance(item.get("template"), str):
-                yield "tokenizer_config.json", item["template"]
+    for name in SETTINGS:
+        if name in regular:
+            try:
+                settings, _ = load_object(_head(folder / name, LARGEST_SETTINGS), LARGEST_SETTINGS)
+            except BadJson:
+                continue
+            value = settings.get("chat_template")
+            several: list[Any] = value if isinstance(value, list) else [{"template": value}]
+            for item in several:
+                if isinstance(item, dict) and isinstance(item.get("template"), str):
+                    yield name, item["template"]
 
 
 def _head(path: Path, most: int) -> bytes:
@@ -168,12 +198,27 @@ def _vocabulary(path: Path) -> dict[str, int] | None:
     try:
         data, _ = load_object(_head(path, LARGEST_TOKENIZER), LARGEST_TOKENIZER)
         vocabulary = data["model"]["vocab"]
-        added = {t["content"]: t["id"] for t in data.get("added_tokens", [])}
+        added = {str(t["content"]): t["id"] for t in data.get("added_tokens") or []}
     except (OSError, BadJson, KeyError, TypeError):
         return None
     if isinstance(vocabulary, list):
         try:
-            vocabulary = {token: i for i, (token, _) in enumerate(vocabulary)}
+            vocabulary = {str(token): i for i, (token, _) in enumerate(vocabulary)}
         except (TypeError, ValueError):
             return None
     return {**vocabulary, **added} if isinstance(vocabulary, dict) else None
+
+
+def _steps(path: Path) -> set[str]:
+    """What a tokenizer does besides its vocabulary, each part written out; flags are left out, versions of the library differ in them."""
+    data, _ = load_object(_head(path, LARGEST_TOKENIZER), LARGEST_TOKENIZER)
+    merges = data["model"].get("merges") or []
+    parts = {f"{name}: {json.dumps(_essence(data.get(name)), sort_keys=True)}" for name in ("normalizer", "pre_tokenizer", "post_processor", "decoder")}
+    joined = "\n".join(m if isinstance(m, str) else " ".join(map(str, m)) for m in merges) if isinstance(merges, list) else str(merges)
+    return {*parts, f"merges: SHA-256 {hashlib.sha256(joined.encode('utf-8', 'backslashreplace')).hexdigest()}"}
+
+
+def _essence(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _essence(v) for k, v in value.items() if v is not None and not isinstance(v, bool)}
+    return [_essence(v) for v in value] if isinstance(value, list) else value

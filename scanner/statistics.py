@@ -44,9 +44,9 @@ def paired_interval(both: int, lost: int, gained: int, neither: int) -> tuple[fl
     low1, high1 = wilson(after, n)
     low2, high2 = wilson(before, n)
     margin = math.sqrt(before * (n - before) * after * (n - after))
-    excess = both * neither - lost * gained
+    excess = float(both * neither - lost * gained)
     if excess > 0:
-        excess = int(max(excess - n / 2, 0))
+        excess = max(excess - n / 2, 0.0)
     phi = excess / margin if margin else 0.0
     down = math.sqrt(max((p1 - low1) ** 2 - 2 * phi * (p1 - low1) * (high2 - p2) + (high2 - p2) ** 2, 0.0))
     up = math.sqrt(max((high1 - p1) ** 2 - 2 * phi * (high1 - p1) * (p2 - low2) + (p2 - low2) ** 2, 0.0))

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from scanner.delta import delta as deltas
 from scanner.demo.base import shipped
+from scanner.files.adapter import Adapter
+from scanner.finding import Finding
+from scanner.model.base import Base
+from scanner.policy import Policy
+from scanner.probe import Probe
+from scanner.profile import PROFILES
+from scanner.progress import Reporter
+from scanner.subject import Subject
 
 CONFIG: dict[str, Any] = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "base_model_name_or_path": "org/tiny"}
 MODULE = "base_model.model.model.layers.{}.self_attn.q_proj"
@@ -48,3 +57,15 @@ def documented(folder: Path) -> Path:
     """A copy of the shipped benign adapter, card and all."""
     shutil.copytree(shipped("benign"), folder)
     return folder
+
+
+def raised(probe: Probe, folder: Path, against: Path | None = None) -> list[Finding]:
+    """What `probe` finds in the adapter `folder`, without loading a model."""
+    opened = Adapter.open(folder)
+    subject = Subject(opened, deltas.read(opened), Base.open(against) if against else None, PROFILES["standard"], Policy.open(), 0, Reporter(quiet=True))
+    return [item for item in probe.run(subject) if isinstance(item, Finding)]
+
+
+def ids(found: list[Finding]) -> set[str]:
+    """The rules of findings."""
+    return {f.rule for f in found}

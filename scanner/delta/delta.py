@@ -19,7 +19,9 @@ PREFIX = "base_model.model."
 _FACTOR = re.compile(
     r"^(?P<module>.+?)\.(?:(?P<role>lora_A|lora_B|lora_magnitude_vector)(?P<name>(?:\.(?!weight$)[^.]+)?)\.weight|(?P<bare>lora_magnitude_vector))$"
 )
+_UNAPPLIED = re.compile(r"\.(?:lora_embedding_[AB]|lora_B\.bias|token_adapter\.trainable_tokens_delta)(?:\.|$)")
 LARGEST_RANK = 1024
+MOST_MATCHES = 4_000_000
 
 
 class Role(StrEnum):
@@ -29,6 +31,7 @@ class Role(StrEnum):
     SAVED_MODULE = "replaces a module named in modules_to_save"
     DECOY = "named for another adapter: ignored or loaded depending on the loader"
     WRAPPED = "wrapped in more than one base_model.model prefix: PEFT ignores it"
+    UNAPPLIED = "a part of PEFT's adapters that unmask does not apply"
     OTHER = "not part of LoRA as unmask reads it"
 
 
@@ -109,6 +112,9 @@ def read(adapter: Adapter) -> Delta:
             if role in roles:
                 raise UnreadableAdapter(f"{printable(name, 160)}: a second {role} of one module, so loaders would disagree about its value")
             roles[role] = name
+    patterns = len(config.rank_pattern or ()) + len(config.alpha_pattern or ())
+    if patterns * len(pairs) > MOST_MATCHES:
+        raise UnreadableAdapter(f"adapter_config.json: {patterns:,} patterns for {len(pairs):,} modules, more than can be matched")
     modules = [_module(adapter, module, names) for module, names in sorted(pairs.items(), key=lambda p: _natural(p[0]))]
     return Delta(tuple(modules), tuple(strays))
 
@@ -118,6 +124,8 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _role(name: str, module: str, saved: list[str] | None) -> Role:
+    if name == PREFIX + module and _UNAPPLIED.search(module):
+        return Role.UNAPPLIED
     if name == module or "lora_" in module:
         return Role.OTHER
     if any(module.startswith(f"{s}.") or f".{s}." in module for s in saved or ()):

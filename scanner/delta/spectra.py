@@ -20,7 +20,7 @@ class Spectrum(msgspec.Struct, frozen=True, kw_only=True):
     """Singular value decomposition of `scale * B @ A`, thin."""
 
     values: Matrix
-    """(rank,), descending."""
+    """(rank,), or the smaller side of the module where that is less; descending."""
     left: Matrix
     """(out_features, rank), output directions."""
     right: Matrix
@@ -63,5 +63,5 @@ def spectrum(delta: ModuleDelta) -> Spectrum:
     """SVD of a LoRA module's scaled delta; for DoRA, of its directional part. Factors must be finite."""
     q_b, r_b = np.linalg.qr(delta.b.astype(np.float64))
     q_a, r_a = np.linalg.qr(delta.a.T.astype(np.float64))
-    left, values, right = np.linalg.svd(delta.scale * (r_b @ r_a.T))
+    left, values, right = np.linalg.svd(delta.scale * (r_b @ r_a.T), full_matrices=False)
     return Spectrum(values=values, left=q_b @ left, right=q_a @ right.T)

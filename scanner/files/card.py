@@ -22,7 +22,7 @@ _LABEL = re.compile(rf"^\W{{0,9}}\*\*[^*]{{1,60}}\*\*\W{{0,9}}{re.escape(PLACEHO
 
 
 class Section(msgspec.Struct, frozen=True):
-    """A heading and the text below it, up to the next heading."""
+    """A heading and the text below it, up to the next heading; the text before the first one has an empty heading."""
 
     heading: str
     text: str
@@ -92,5 +92,7 @@ def _sections(text: str) -> tuple[Section, ...]:
     lines = text.split("\n")
     tokens = MarkdownIt("zero").enable(["heading", "fence", "code"]).parse(text)
     heads = [(t.map[0], tokens[i + 1].content) for i, t in enumerate(tokens) if t.type == "heading_open" and t.map]
-    ends = [h[0] for h in heads[1:]] + [len(lines)]
-    return tuple(Section(title, "\n".join(lines[at + 1 : end])) for (at, title), end in zip(heads, ends, strict=True))
+    starts = [(-1, ""), *heads]
+    ends = [at for at, _ in heads] + [len(lines)]
+    found = (Section(title, "\n".join(lines[at + 1 : end])) for (at, title), end in zip(starts, ends, strict=True))
+    return tuple(s for s in found if s.heading or s.text.strip())

@@ -60,7 +60,7 @@ def _pattern(patterns: dict[str, Any] | None, module: str, otherwise: float) -> 
     return otherwise
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2 * MOST_PATTERNS)
 def _compiled(key: str) -> Any:
     options = re2.Options()
     options.log_errors = False

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import pickletools
 import re
 import stat
 import unicodedata
@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from scanner.errors import UnreadableAdapter
+from scanner.files.opcodes import opcodes
 from scanner.files.text import printable
 
 MOST_FILES = 5_000
@@ -100,13 +101,14 @@ def kind_of(path: Path, head: bytes) -> Kind:
 
 def _is_bare_pickle(head: bytes) -> bool:
     """Whether `head` begins a pickle without a protocol mark that imports something and calls it."""
-    imports = False
+    imports = arguments = False
     try:
-        for opcode, argument, _ in pickletools.genops(head):
-            if opcode.name in ("GLOBAL", "INST") and not _DOTTED.fullmatch(str(argument)):
+        for name, argument in opcodes(io.BytesIO(head)):
+            if name in ("GLOBAL", "INST") and not _DOTTED.fullmatch(str(argument)):
                 return False
-            imports = imports or opcode.name in ("GLOBAL", "INST", "STACK_GLOBAL")
-            if imports and opcode.name in ("REDUCE", "OBJ", "INST", "NEWOBJ", "NEWOBJ_EX", "BUILD"):
+            imports = imports or name in ("GLOBAL", "INST", "STACK_GLOBAL")
+            arguments = arguments or name == "MARK" or "TUPLE" in name
+            if imports and arguments and name in ("REDUCE", "OBJ", "INST", "NEWOBJ", "NEWOBJ_EX"):
                 return True
     except Exception:  # not a pickle, or one that is cut off here
         return False

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scanner.cli import main
-from tests.adapters import adapter, base, documented
+from tests.adapters import MODULE, adapter, base, documented, tensors
 
 
 def scan(*arguments: object, cwd: Path) -> Result:
@@ -104,3 +104,70 @@ def test_two_scans_agree_byte_for_byte_apart_from_timings(tmp_path: Path) -> Non
         result.pop("timings")
         found.append(json.dumps(result))
     assert found[0] == found[1]
+
+
+def unknown_rule(folder: Path) -> Path:
+    from importlib.resources import files
+
+    (folder / "p.toml").write_text((files("scanner") / "default_policy.toml").read_text() + 'no-such-rule = "high"\n')
+    return folder / "p.toml"
+
+
+def test_wrong_formats_profiles_and_policies_are_refused(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    failed_in_one_line(CliRunner().invoke(main, ["scan", str(folder), "--format", "json,pdf"]))
+    failed_in_one_line(scan(folder, "--policy", unknown_rule(tmp_path), cwd=tmp_path))
+    failed_in_one_line(scan(folder, "--policy", folder, cwd=tmp_path))
+    failed_in_one_line(scan(folder, "--chat-template", tmp_path / "none.jinja", cwd=tmp_path))
+    failed_in_one_line(scan(folder, "--output", folder / "adapter_config.json", cwd=tmp_path))
+    assert scan(folder, "--profile", "heroic", cwd=tmp_path).exit_code == 2
+
+
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
+def test_a_folder_that_is_not_a_model_is_refused_as_a_base_in_one_line(missing: str, tmp_path: Path) -> None:
+    against = base(tmp_path / "base")
+    (against / missing).unlink()
+    failed_in_one_line(scan(adapter(tmp_path / "a"), "--base", against, cwd=tmp_path))
+
+
+def test_hostile_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a", {"base_model.model.x\x1b[2J.lora_A.weight": tensors()[f"{MODULE.format(0)}.lora_A.weight"]})
+    failed_in_one_line(scan(folder, cwd=tmp_path))
+    failed_in_one_line(scan(tmp_path / "no\x1b[2Jsuch\nfolder", cwd=tmp_path))
+    told = scan(adapter(tmp_path / "b", base_model_name_or_path="x\x1b[2J\u202ey", auto_mapping={"\x1b]0;": "\n"}), cwd=tmp_path)
+    assert told.exit_code == 1
+    assert "\x1b" not in told.output
+    assert "\u202e" not in told.output
+
+
+@pytest.mark.parametrize("arguments", [["nowhere"], ["a", "--base", "nowhere"]])
+def test_the_installed_command_fails_in_one_line(arguments: list[str], tmp_path: Path) -> None:
+    adapter(tmp_path / "a")
+    done = subprocess.run(
+        [sys.executable, "-c", "from scanner.cli import main; main()", "scan", *arguments], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    assert done.stderr.startswith("unmask: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_dangerous_pickle_leaves_standard_error_empty(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "optimizer.pt").write_bytes(b"cos\nsystem\n(S'id'\ntR.")
+    done = subprocess.run(
+        [sys.executable, "-c", "from scanner.cli import main; main()", "scan", "a", "--format", "json"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_rules_are_listed_and_explained() -> None:
+    listed = CliRunner().invoke(main, ["rules"])
+    assert listed.exit_code == 0
+    assert "pickle-code" in listed.stdout
+    assert "base-overwrite" in CliRunner().invoke(main, ["rules", "base-overwrite"]).stdout
+    failed_in_one_line(CliRunner().invoke(main, ["rules", "no-such-rule"]))

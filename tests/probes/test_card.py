@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from probes.card import ITEMS, CardProbe, _state
+from scanner.files import card
+from tests.adapters import adapter, documented, ids, raised
+
+FULL = """---
+base_model: org/tiny
+license: apache-2.0
+---
+# Tiny
+Base licence: Apache-2.0.
+## Training data
+A thousand notes.
+## Training procedure
+Trained with SFT for 3 epochs. Rank: 2, alpha: 4. Target modules: q_proj.
+## Uses
+To test.
+## Evaluation
+Scored 1 of 2.
+## Limitations
+Many.
+"""
+
+
+def with_card(folder: Path, text: str) -> Path:
+    adapter(folder)
+    (folder / "README.md").write_text(text)
+    return folder
+
+
+def test_no_card_is_told(tmp_path: Path) -> None:
+    assert ids(raised(CardProbe(), adapter(tmp_path / "a"))) == {"card-missing"}
+
+
+def test_a_full_card_is_nothing(tmp_path: Path) -> None:
+    found = raised(CardProbe(), with_card(tmp_path / "a", FULL))
+    assert found == [], found
+    assert raised(CardProbe(), documented(tmp_path / "b")) == []
+
+
+@pytest.mark.parametrize("text", ["", "Just words.", "# Tiny\n## Uses\n[More Information Needed]\n", "---\nbase_model: [\n---\n# x\n"])
+def test_a_card_with_gaps_is_told(text: str, tmp_path: Path) -> None:
+    assert ids(raised(CardProbe(), with_card(tmp_path / "a", text))) == {"card-incomplete"}
+
+
+def test_a_missing_item_is_told_apart_from_an_empty_template(tmp_path: Path) -> None:
+    (found,) = raised(CardProbe(), with_card(tmp_path / "a", FULL.replace("Many.", "[More Information Needed]").replace("## Uses\nTo test.\n", "")))
+    assert found.details == ("intended use (missing)", "limitations (empty template)")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "item"),
+    [
+        ("org/tiny", "org/large", "base model"),
+        ("Rank: 2", "Rank: 64", "rank"),
+        ("Rank: 2", "| r | 2 |\n| rank | 16 |\nlora_r=16", ""),
+        ("Rank: 2", "`r`: `16`", "rank"),
+        ("alpha: 4", "lora_alpha = 32", "alpha"),
+    ],
+)
+def test_a_card_that_contradicts_the_files_is_told(old: str, new: str, item: str, tmp_path: Path) -> None:
+    found = [f for f in raised(CardProbe(), with_card(tmp_path / "a", FULL.replace(old, new))) if f.rule == "card-contradiction"]
+    assert [f.location.item for f in found] == ([item] if item else [])
+
+
+@pytest.mark.parametrize("named", ["someone/Tiny", "[org/other, org/tiny]", "null", "3", "{a: b}"])
+def test_a_card_that_names_the_base_another_way_is_no_contradiction(named: str, tmp_path: Path) -> None:
+    assert "card-contradiction" not in ids(raised(CardProbe(), with_card(tmp_path / "a", FULL.replace("org/tiny", named))))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# h\n" + "r " * 250_000,
+        "# h\n" + "rank::::" * 60_000,
+        "# h\n" + "r" + " " * 500_000,
+        "# h\n" + "a\n" * 250_000,
+        "# h\n" + "<!--" * 120_000,
+        "# use\n\n" * 60_000,
+        "# h\n" + "rank =" + "=" * 500_000,
+    ],
+    ids=["r", "colons", "spaces", "lines", "comments", "headings", "equals"],
+)
+def test_a_hostile_card_is_graded_in_time(text: str, tmp_path: Path) -> None:
+    folder = with_card(tmp_path / "a", text)
+    started = time.monotonic()
+    raised(CardProbe(), folder)
+    assert time.monotonic() - started < 15
+
+
+def test_the_state_of_each_item_of_an_empty_template(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Model\n" + "".join(f"## {words[0]}\n[More Information Needed]\n" for _, _, words, _ in ITEMS))
+    found = card.read(tmp_path)
+    assert {_state(found, keys, words, pattern)[0] for _, keys, words, pattern in ITEMS} == {"template"}

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scanner.delta import delta as deltas
+from scanner.delta.delta import Delta, Role
+from scanner.errors import UnreadableAdapter
+from scanner.files.adapter import Adapter
+from tests.adapters import MODULE, adapter, tensors
+
+FIRST = MODULE.format(0)
+SMALL = np.zeros((2, 2), np.float32)
+
+
+def read(folder: Path, weights: dict[str, Any], **config: Any) -> Delta:
+    return deltas.read(Adapter.open(adapter(folder, weights, **config)))
+
+
+STRAYS = {
+    "base_model.model.model.embed_tokens.weight": Role.BASE_WEIGHT,
+    f"{FIRST}.weight": Role.BASE_WEIGHT,
+    f"{FIRST}.bias": Role.BASE_WEIGHT,
+    f"{FIRST}.base_layer.weight": Role.BASE_WEIGHT,
+    "base_model.model.base_model.model.model.norm.weight": Role.BASE_WEIGHT,
+    f"{FIRST}.lora_A.other.weight": Role.DECOY,
+    f"{FIRST}.lora_B.default.weight": Role.DECOY,
+    "base_model.model.base_model.model.q.lora_A.weight": Role.WRAPPED,
+    "base_model.model.lm_head.weight": Role.SAVED_MODULE,
+    "base_model.model.model.score.dense.weight": Role.SAVED_MODULE,
+    "base_model.model.model.embed_tokens.lora_embedding_A": Role.UNAPPLIED,
+    f"{FIRST}.lora_B.bias": Role.UNAPPLIED,
+    "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta": Role.UNAPPLIED,
+    "model.layers.0.self_attn.q_proj.lora_A.weight": Role.OTHER,
+    "model.norm.weight": Role.OTHER,
+    f"{FIRST}.lora_A": Role.OTHER,
+    f"{FIRST}.lora_C.weight": Role.OTHER,
+    "junk": Role.OTHER,
+}
+
+
+@pytest.mark.parametrize("name", STRAYS)
+def test_a_tensor_outside_the_pairs_is_told_by_what_peft_does_with_it(name: str, tmp_path: Path) -> None:
+    delta = read(tmp_path / "a", tensors() | {name: SMALL}, modules_to_save=["lm_head", "score"])
+    assert [(s.name, s.role) for s in delta.strays] == [(name, STRAYS[name])]
+    assert len(delta.modules) == 2
+
+
+def test_modules_come_in_the_order_of_their_layers(tmp_path: Path) -> None:
+    delta = read(tmp_path / "a", tensors(layers=12))
+    assert [m.module for m in delta.modules] == [f"model.layers.{i}.self_attn.q_proj" for i in range(12)]
+    assert all((m.rank, m.shape, m.scale) == (2, (8, 8), 2) for m in delta.modules)
+
+
+def test_digits_that_are_not_decimal_are_names(tmp_path: Path) -> None:
+    weights = {"base_model.model.layers.².q.lora_A.weight": SMALL, "base_model.model.layers.².q.lora_B.weight": SMALL}
+    assert read(tmp_path / "a", weights).modules[0].module == "layers.².q"
+
+
+def without(name: str) -> dict[str, Any]:
+    return {k: v for k, v in tensors().items() if k != name}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "no A": (without(f"{FIRST}.lora_A.weight"), {}),
+    "no B": (without(f"{FIRST}.lora_B.weight"), {}),
+    "ranks differ": (tensors() | {f"{FIRST}.lora_B.weight": np.zeros((8, 3), np.float32)}, {}),
+    "a vector": (tensors() | {f"{FIRST}.lora_A.weight": np.zeros(8, np.float32)}, {}),
+    "a convolution": (tensors() | {f"{FIRST}.lora_A.weight": np.zeros((2, 8, 1, 1), np.float32)}, {}),
+    "rank zero": (tensors() | {f"{FIRST}.lora_A.weight": np.zeros((0, 8), np.float32), f"{FIRST}.lora_B.weight": np.zeros((8, 0), np.float32)}, {}),
+    "no inputs": (tensors() | {f"{FIRST}.lora_A.weight": np.zeros((2, 0), np.float32)}, {}),
+    "no outputs": (tensors() | {f"{FIRST}.lora_B.weight": np.zeros((0, 2), np.float32)}, {}),
+    "rank too large": (
+        tensors() | {f"{FIRST}.lora_A.weight": np.zeros((1025, 1), np.float32), f"{FIRST}.lora_B.weight": np.zeros((1, 1025), np.float32)},
+        {},
+    ),
+    "integers": (tensors() | {f"{FIRST}.lora_A.weight": np.zeros((2, 8), np.int32)}, {}),
+    "DoRA without magnitudes": (tensors(), {"use_dora": True}),
+    "magnitudes without DoRA": (tensors() | {f"{FIRST}.lora_magnitude_vector": np.ones(8, np.float32)}, {}),
+    "magnitudes alone": ({f"{FIRST}.lora_magnitude_vector": np.ones(8, np.float32)}, {"use_dora": True}),
+    "too few magnitudes": (
+        tensors(layers=1) | {f"{FIRST}.lora_magnitude_vector": np.ones(7, np.float32)},
+        {"use_dora": True},
+    ),
+    "two magnitude vectors": (
+        tensors(layers=1) | {f"{FIRST}.lora_magnitude_vector": np.ones(8, np.float32), f"{FIRST}.lora_magnitude_vector.weight": np.zeros(8, np.float32)},
+        {"use_dora": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_factors_that_have_no_meaning_are_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    weights, config = REFUSED[name]
+    with pytest.raises(UnreadableAdapter) as error:
+        read(tmp_path / "a", weights, **config)
+    assert str(error.value).isprintable()
+
+
+def test_dora_magnitudes_are_read(tmp_path: Path) -> None:
+    for name in ("lora_magnitude_vector", "lora_magnitude_vector.weight"):
+        (module,) = read(tmp_path / name, tensors(layers=1) | {f"{FIRST}.{name}": np.arange(8, dtype=np.float32)}, use_dora=True).modules
+        assert module.magnitude is not None
+        assert module.magnitude.tolist() == list(range(8))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_numbers_are_seen(value: float, tmp_path: Path) -> None:
+    weights = tensors()
+    assert read(tmp_path / "a", weights).finite
+    weights[f"{FIRST}.lora_B.weight"][3, 1] = value
+    assert not read(tmp_path / "b", weights).finite
+
+
+def test_a_double_beyond_single_precision_is_not_finite(tmp_path: Path) -> None:
+    assert not read(tmp_path / "a", tensors() | {f"{FIRST}.lora_A.weight": np.full((2, 8), 1e300)}).finite
+
+
+def test_more_patterns_and_modules_than_can_be_matched_are_refused(tmp_path: Path) -> None:
+    one = np.zeros((1, 1), np.float32)
+    many = {f"base_model.model.m{i}.lora_{x}.weight": one for i in range(2000) for x in "AB"}
+    started = time.monotonic()
+    with pytest.raises(UnreadableAdapter, match="patterns"):
+        read(tmp_path / "a", many, rank_pattern={f"x{i}": 1 for i in range(4000)})
+    assert time.monotonic() - started < 5
