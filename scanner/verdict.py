@@ -33,3 +33,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...]
     policy: str
     policy_sha256: str
+
+    def exit_code(self, fail_on_review: bool = False) -> int:
+        """0 when a pipeline may go on, 1 when the policy fails the adapter, 2 when nothing can be said."""
+        if self.outcome is Outcome.INCOMPLETE:
+            return 2
+        return int(self.outcome is Outcome.BLOCK or (self.outcome is Outcome.REVIEW and fail_on_review))

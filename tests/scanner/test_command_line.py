@@ -171,3 +171,24 @@ def test_rules_are_listed_and_explained() -> None:
     assert "pickle-code" in listed.stdout
     assert "base-overwrite" in CliRunner().invoke(main, ["rules", "base-overwrite"]).stdout
     failed_in_one_line(CliRunner().invoke(main, ["rules", "no-such-rule"]))
+
+
+def test_every_command_is_listed_with_its_help() -> None:
+    told = CliRunner().invoke(main, ["--help"])
+    assert told.exit_code == 0
+    for name in ("demo", "replay", "report", "rules", "scan"):
+        assert f"\n  {name} " in told.stdout
+    assert "_output" not in told.stdout
+    assert CliRunner().invoke(main, ["_output"]).exit_code == 2
+
+
+def test_an_internal_error_is_one_line_unless_the_traceback_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from scanner import result
+
+    (tmp_path / "result.json").write_bytes(b"{}")
+    monkeypatch.setattr(result, "LARGEST", "not a number")
+    failed = CliRunner().invoke(main, ["report", str(tmp_path / "result.json")])
+    failed_in_one_line(failed)
+    assert "internal error" in failed.stderr
+    monkeypatch.setenv("UNMASK_TRACEBACK", "1")
+    assert isinstance(CliRunner().invoke(main, ["report", str(tmp_path / "result.json")]).exception, TypeError)

@@ -1,0 +1,48 @@
+"""Options and steps of every command that writes reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scanner.errors import ScanError
+from scanner.files.text import printable
+
+if TYPE_CHECKING:
+    from scanner.report import Report
+    from scanner.result import Result
+
+
+def formats_option(default: str) -> Callable[[Any], Any]:
+    """`--format`, as the parameter `formats`."""
+    return click.option("--format", "formats", default=default, show_default=True, help="Reports to write, separated by commas.")
+
+
+def output_option(default: str) -> Callable[[Any], Any]:
+    """`--output`."""
+    return click.option("--output", type=click.Path(path_type=Path), default=Path(default), show_default=True, help="Folder for the reports.")
+
+
+def chosen(names: str) -> list[type[Report]]:
+    """The formats named in `names`, which commas separate. Raises ScanError for one that is not installed."""
+    from scanner.report import reports
+
+    known = reports()
+    wanted = list(dict.fromkeys(n.strip() for n in names.split(",") if n.strip()))
+    for name in wanted:
+        if name not in known:
+            raise ScanError(f"--format {printable(name, 40)}: choose from {', '.join(known)}")
+    return [known[name] for name in wanted]
+
+
+def write(result: Result, formats: list[type[Report]], folder: Path) -> list[Path]:
+    """Render every format, then write them all; returns the paths."""
+    from scanner import cache
+
+    rendered = [(folder / kind.filename, kind().render(result)) for kind in formats]
+    for path, data in rendered:
+        cache.write_atomic(path, data)
+    return [path for path, _ in rendered]

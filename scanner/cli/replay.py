@@ -1,0 +1,27 @@
+"""`unmask replay`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--finding", type=int, help="Index of the finding; the first that has a witness otherwise.")
+@click.option("--adapter", type=click.Path(path_type=Path), help="The adapter, where it is not at the recorded path.")
+@click.option("--base", help="The base, where it is not the recorded one.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+def command(result: Path, finding: int | None, adapter: Path | None, base: str | None, device: str) -> None:
+    """Reproduce a witness of RESULT; exit 0 if it reproduces, 1 if it does not."""
+    from scanner.progress import Reporter
+    from scanner.replay import replay
+    from scanner.result import load
+
+    reporter = Reporter()
+    with reporter.live():
+        outcome = replay(load(result), finding, adapter=adapter, base=base, device=device, reporter=reporter)
+    click.echo(outcome.summary)
+    sys.exit(0 if outcome.reproduced else 1)

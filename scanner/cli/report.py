@@ -1,0 +1,21 @@
+"""`unmask report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from scanner.cli._output import chosen, formats_option, output_option, write
+
+
+@click.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@formats_option("html")
+@output_option("unmask-report")
+def command(result: Path, formats: str, output: Path) -> None:
+    """Make reports from RESULT, a result.json."""
+    from scanner.result import load
+
+    for path in write(load(result), chosen(formats), output):
+        click.echo(path)

@@ -1,0 +1,59 @@
+"""`unmask scan`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from scanner.cli._output import chosen, formats_option, output_option, write
+from scanner.errors import ScanError
+from scanner.files.text import printable
+
+
+@click.command()
+@click.argument("adapter", type=click.Path(path_type=Path))
+@click.option("--base", help="Base model: a folder, `demo`, or a Hub id with --allow-hub. Without it only files and weights are examined.")
+@click.option("--profile", type=click.Choice(["quick", "standard", "deep"]), default="standard", show_default=True, help="How hard to look.")
+@click.option("--policy", type=click.Path(path_type=Path), help="Policy file (TOML); the shipped default otherwise.")
+@click.option("--system-prompt", help="System prompt of the deployment.")
+@click.option("--chat-template", type=click.Path(path_type=Path), help="Chat template file of the deployment; the base's otherwise.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@formats_option("html,json")
+@output_option("unmask-report")
+@click.option(
+    "--fail-on", type=click.Choice(["review", "block"]), default="block", show_default=True, help="Worst outcome that still exits 0 is the one below."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+@click.option("--allow-hub", is_flag=True, help="Allow the network, to fetch the base from the Hugging Face Hub.")
+def command(
+    adapter: Path, base: str | None, profile: str, policy: Path | None, system_prompt: str | None, chat_template: Path | None,
+    device: str, formats: str, output: Path, fail_on: str, seed: int, allow_hub: bool,
+) -> None:  # fmt: skip
+    """Scan the folder ADAPTER and write a report.
+
+    Exit codes: 0 pass (or review, unless --fail-on review), 1 the policy fails it, 2 the scan could not be done or is incomplete.
+    """
+    from scanner.cli._terminal import say
+    from scanner.progress import Reporter
+    from scanner.scan import scan
+
+    kinds = chosen(formats)
+    reporter = Reporter()
+    with reporter.live():
+        result = scan(
+            adapter, base, profile=profile, policy=policy, device=device, system_prompt=system_prompt,
+            chat_template=_text(chat_template), seed=seed, allow_hub=allow_hub, reporter=reporter,
+        )  # fmt: skip
+    say(result, write(result, kinds, output))
+    sys.exit(result.verdict.exit_code(fail_on == "review"))
+
+
+def _text(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text()
+    except UnicodeDecodeError:
+        raise ScanError(f"{printable(path)}: not UTF-8 text") from None
