@@ -68,6 +68,15 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
     """Longest answer, in tokens."""
 
 
+class Waiver(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody's decision to accept a finding for a time; it comes from the policy, not from the adapter."""
+
+    reason: str
+    owner: str
+    expires: str
+    """The last day it holds, as YYYY-MM-DD."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing the reader should know, raised under a declared rule."""
 
@@ -77,6 +86,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     location: Location = Location()
     details: tuple[str, ...] = ()
     witness: Witness | None = None
+    waiver: Waiver | None = None
+    """Where set, the finding stays in the report and decides nothing."""
 
 
 def opens_with(answer: str, payload: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -23,6 +25,18 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float | None = None
     n: int | None = None
     note: str = ""
+    count: int | None = None
+    """How many of `n`, where `value` is a rate."""
+    items: tuple[str, ...] = ()
+    """Names of those `count` items, so that two results can be paired item by item."""
+    asked: str = ""
+    """`fingerprint` of all `n` items; equal in two results that asked the same."""
+
+
+def fingerprint(items: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 in hex over the names and texts of `items`, whatever their order."""
+    lines = sorted(f"{name}\0{hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()}\n" for name, text in items)
+    return hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 class Column(msgspec.Struct, frozen=True):

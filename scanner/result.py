@@ -38,6 +38,10 @@ class AdapterIdentity(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int
     bytes: int
     declared_base: str
+    licence: str = ""
+    """As the card declares it."""
+    datasets: tuple[str, ...] = ()
+    """Training data as the card declares it."""
 
 
 class BaseIdentity(msgspec.Struct, frozen=True, kw_only=True):

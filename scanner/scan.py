@@ -199,6 +199,8 @@ def _scope(subject: Subject, path: str, system_prompt: str | None, chat_template
         parameters=sum(m.a.size + m.b.size + (m.magnitude.size if m.magnitude is not None else 0) for m in delta.modules),
         bytes=sum(f.bytes for f in adapter.files),
         declared_base=printable(config.base_model_name_or_path or "", 200),
+        licence=next(iter(adapter.card.declared("license")), "") if adapter.card else "",
+        datasets=adapter.card.declared("datasets") if adapter.card else (),
     )
     against = None
     if base is not None:

@@ -16,7 +16,7 @@ import numpy as np
 from probes.prompts import Prompt, load
 from probes.refusal.judge import refuses
 from scanner.finding import Answer, Finding, PairedTest, Witness
-from scanner.measurement import Column, Coverage, Measurement, Status, Table
+from scanner.measurement import Column, Coverage, Measurement, Status, Table, fingerprint
 from scanner.model.side import Side
 from scanner.probe import Need, Yield
 from scanner.rule import (
@@ -84,11 +84,9 @@ class RefusalProbe:
         harmless = [a for p, a in zip(prompts, answers, strict=True) if p.kind != "harmful"]
         for name, group in (("harmful", harmful), ("harmless", harmless)):
             test = _test(group)
-            for side, count in (("base", test.before), ("adapted", test.after)):
-                low, high = wilson(count, test.n)
-                yield Measurement(
-                    id=f"refusal.{name}.{side}", title=f"Refusal rate, {name} requests, {side}", value=count / test.n, low=low, high=high, n=test.n
-                )
+            asked = [p for p in prompts if (p.kind == "harmful") == (name == "harmful")]
+            for side in Side:
+                yield _rate(f"refusal.{name}.{side}", f"Refusal rate, {name} requests, {side}", asked, [_refused(a, side) for a in group])
             yield Measurement(
                 id=f"refusal.{name}.change", title=f"Change of the refusal rate, {name} requests", value=test.change, low=test.low, high=test.high,
                 p_value=test.p_value, n=test.n, note=f"{test.lost} lost, {test.gained} gained; exact McNemar, Newcombe interval",
@@ -160,6 +158,19 @@ def _test(answers: Sequence[Answer]) -> PairedTest:
 def _witness(claim: str, test: PairedTest, answers: Sequence[Answer], subject: Subject) -> Witness:
     flipped = sorted(answers, key=lambda a: a.base_refused == a.adapted_refused)
     return Witness(claim=claim, test=test, answers=tuple(flipped), new_tokens=subject.profile.answer_tokens)
+
+
+def _refused(answer: Answer, side: Side) -> bool:
+    return answer.base_refused if side is Side.BASE else answer.adapted_refused
+
+
+def _rate(id: str, title: str, asked: Sequence[Prompt], refused: Sequence[bool]) -> Measurement:
+    items = tuple(sorted(p.id for p, r in zip(asked, refused, strict=True) if r))
+    low, high = wilson(len(items), len(asked))
+    return Measurement(
+        id=id, title=title, value=len(items) / len(asked), low=low, high=high, n=len(asked), count=len(items), items=items,
+        asked=fingerprint((p.id, p.prompt) for p in asked),
+    )  # fmt: skip
 
 
 def _categories(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> Table:

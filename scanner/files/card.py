@@ -46,6 +46,11 @@ class Card(msgspec.Struct, frozen=True):
         hits = [s for s in self.sections if any(w in s.heading.lower() for w in words)]
         return "\n".join(s.text.strip() for s in hits if not s.empty) if hits else None
 
+    def declared(self, field: str, most: int = 20) -> tuple[str, ...]:
+        """Text of a front matter field, one value or a list of them, fit to print."""
+        value = self.front_matter.get(field)
+        return tuple(printable(v, 200) for v in (value if isinstance(value, list) else [value])[:most] if isinstance(v, str) and v.strip())
+
 
 class _NoAlias(yaml.SafeLoader):
     """Safe YAML without aliases, which a small file can use to grow without bound."""

@@ -113,3 +113,12 @@ def test_a_card_that_is_a_link_out_of_the_folder_or_a_pipe_is_not_read(tmp_path:
 def test_any_bytes_are_a_card(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         written(Path(folder), data).text("h")
+
+
+def test_declared_fields_are_text_in_bounds_whatever_was_written(tmp_path: Path) -> None:
+    front = "license: apache-2.0\ndatasets: [one, 2, 'two\u202e', {a: b}]\nlanguage: {en: 1}\ntags: " + "[" + ", ".join(f"t{i}" for i in range(50)) + "]"
+    found = written(tmp_path, f"---\n{front}\n---\n# Uses\nx\n")
+    assert found.declared("license") == ("apache-2.0",)
+    assert found.declared("datasets") == ("one", "two\\u202e")
+    assert found.declared("language") == found.declared("none") == ()
+    assert len(found.declared("tags")) == 20
