@@ -30,6 +30,7 @@ from scanner.progress import Reporter
 from scanner.result import AdapterIdentity, BaseIdentity, Result, Scope
 from scanner.rule import Basis
 from scanner.subject import Subject
+from scanner.trust import Trust
 
 if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
@@ -46,15 +47,19 @@ def scan(
     chat_template: str | None = None,
     seed: int = 0,
     allow_hub: bool = False,
+    trust: Trust | None = None,
     reporter: Reporter | None = None,
 ) -> Result:
     """Scan the adapter folder `adapter`, against `base` where one is given.
 
-    `base` is a model directory, `demo`, or, with `allow_hub`, a Hugging Face id. `chat_template` is template text.
+    `base` is a model directory, `demo`, or, with `allow_hub`, a Hugging Face id. `chat_template` is template text;
+    `trust` holds pinned keys and known hashes.
     Raises ScanError with one line when the scan could not be done; a probe that fails makes the verdict incomplete instead.
     """
     if profile not in PROFILES:
         raise ScanError(f"profile {printable(profile, 40)}: choose {', '.join(PROFILES)}")
+    trust = trust or Trust()
+    trust.check()
     reporter = reporter or Reporter(quiet=True)
     timings: dict[str, float] = {}
     rulebook, settings = rules(), Policy.open(policy)
@@ -74,7 +79,7 @@ def scan(
         with reporter.stage("loading the base"), _timed(timings, "load"):
             return Deployment(found_base, delta, device=device, system_prompt=system_prompt, chat_template=chat_template, reporter=reporter)  # type: ignore[arg-type]
 
-    subject = Subject(opened, delta, found_base, PROFILES[profile], settings, seed, reporter, load if found_base else None)
+    subject = Subject(opened, delta, found_base, PROFILES[profile], settings, seed, reporter, load if found_base else None, trust)
     findings: list[Finding] = []
     measurements: list[Measurement] = []
     tables: list[Table] = []

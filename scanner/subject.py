@@ -12,6 +12,7 @@ from scanner.model.base import Base
 from scanner.policy import Policy
 from scanner.profile import Profile
 from scanner.progress import Reporter
+from scanner.trust import Trust
 
 if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
@@ -30,10 +31,12 @@ class Subject:
         seed: int,
         reporter: Reporter,
         load: Callable[[], Deployment] | None = None,
+        trust: Trust | None = None,
     ) -> None:
         """`load` loads the deployment on first use."""
         self.adapter, self.delta, self.base = adapter, delta, base
         self.profile, self.policy, self.seed, self.reporter = profile, policy, seed, reporter
+        self.trust = trust or Trust()
         self._load = load
 
     @cached_property

@@ -20,6 +20,7 @@ from scanner.probe import Probe
 from scanner.profile import PROFILES
 from scanner.progress import Reporter
 from scanner.subject import Subject
+from scanner.trust import Trust
 
 CONFIG: dict[str, Any] = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "base_model_name_or_path": "org/tiny"}
 MODULE = "base_model.model.model.layers.{}.self_attn.q_proj"
@@ -59,11 +60,16 @@ def documented(folder: Path) -> Path:
     return folder
 
 
+def subject(folder: Path, against: Path | None = None, trust: Trust | None = None) -> Subject:
+    """The adapter `folder` under examination, without a model."""
+    opened = Adapter.open(folder)
+    against_ = Base.open(against) if against else None
+    return Subject(opened, deltas.read(opened), against_, PROFILES["standard"], Policy.open(), 0, Reporter(quiet=True), trust=trust)
+
+
 def raised(probe: Probe, folder: Path, against: Path | None = None) -> list[Finding]:
     """What `probe` finds in the adapter `folder`, without loading a model."""
-    opened = Adapter.open(folder)
-    subject = Subject(opened, deltas.read(opened), Base.open(against) if against else None, PROFILES["standard"], Policy.open(), 0, Reporter(quiet=True))
-    return [item for item in probe.run(subject) if isinstance(item, Finding)]
+    return [item for item in probe.run(subject(folder, against)) if isinstance(item, Finding)]
 
 
 def ids(found: list[Finding]) -> set[str]:

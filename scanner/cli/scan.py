@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from scanner.cli._output import chosen, formats_option, output_option, write
+from scanner.cli._trust import trust, trust_options
 from scanner.errors import ScanError
 from scanner.files.text import printable
 
@@ -27,9 +29,10 @@ from scanner.files.text import printable
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 @click.option("--allow-hub", is_flag=True, help="Allow the network, to fetch the base from the Hugging Face Hub.")
+@trust_options
 def command(
     adapter: Path, base: str | None, profile: str, policy: Path | None, system_prompt: str | None, chat_template: Path | None,
-    device: str, formats: str, output: Path, fail_on: str, seed: int, allow_hub: bool,
+    device: str, formats: str, output: Path, fail_on: str, seed: int, allow_hub: bool, **pinned: Any,
 ) -> None:  # fmt: skip
     """Scan the folder ADAPTER and write a report.
 
@@ -44,7 +47,7 @@ def command(
     with reporter.live():
         result = scan(
             adapter, base, profile=profile, policy=policy, device=device, system_prompt=system_prompt,
-            chat_template=_text(chat_template), seed=seed, allow_hub=allow_hub, reporter=reporter,
+            chat_template=_text(chat_template), seed=seed, allow_hub=allow_hub, trust=trust(allow_hub, **pinned), reporter=reporter,
         )  # fmt: skip
     say(result, write(result, kinds, output))
     sys.exit(result.verdict.exit_code(fail_on == "review"))

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from probes.card import CardProbe
+from probes.checksums import ChecksumsProbe
 from probes.code import CodeProbe
 from probes.config import ConfigProbe
+from probes.known import KnownProbe
 from probes.loading import LoadingProbe
+from probes.signature import SignatureProbe
 from probes.spectrum import SpectrumProbe
 from probes.wrapper import WrapperProbe
 from scanner.probe import Probe
@@ -17,7 +20,17 @@ from scanner.scan import scan
 from scanner.verdict import Outcome
 from tests.adapters import documented
 
-STATIC: tuple[Probe, ...] = (CardProbe(), CodeProbe(), ConfigProbe(), LoadingProbe(), SpectrumProbe(), WrapperProbe())
+STATIC: tuple[Probe, ...] = (
+    CardProbe(),
+    ChecksumsProbe(),
+    CodeProbe(),
+    ConfigProbe(),
+    KnownProbe(),
+    LoadingProbe(),
+    SignatureProbe(),
+    SpectrumProbe(),
+    WrapperProbe(),
+)
 
 
 @pytest.mark.parametrize("probe", STATIC, ids=lambda p: p.id)

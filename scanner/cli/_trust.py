@@ -1,0 +1,34 @@
+"""Options that say what the user trusts: keys, identities, lists of hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from scanner.trust import Trust
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_FILE = click.Path(path_type=Path)
+_OPTIONS = (
+    click.option("--signature", type=_FILE, help="OpenSSF model signature; model.sig in the folder otherwise."),
+    click.option("--public-key", "public_keys", type=_FILE, multiple=True, help="PEM key, one of which must have made the signature; repeatable."),
+    click.option("--identity", default="", help="Signer of a Sigstore signature, with --issuer and --allow-hub, instead of a key."),
+    click.option("--issuer", default="", help="OpenID Connect issuer who vouches for --identity."),
+    click.option("--known-bad", type=_FILE, multiple=True, help="List of SHA-256 sums to refuse, as sha256sum writes it; repeatable."),
+    click.option("--known-good", type=_FILE, multiple=True, help="List of SHA-256 sums outside which every file is a finding; repeatable."),
+)
+
+
+def trust_options(command: _Command) -> _Command:
+    """Add the options whose values `trust` takes."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def trust(network: bool, **given: Any) -> Trust:
+    """The options' values as one thing."""
+    return Trust(network=network, **given)
