@@ -133,7 +133,7 @@ class LoadingProbe:
                 details=tuple(bad[:20]),
             )
         for file in subject.adapter.files:
-            if file.path in ("adapter_model.bin", "adapter_model.pt"):
+            if file.path in ("adapter_model.bin", "adapter_model.pt") and file.path not in subject.adapter.weights_files:
                 yield Finding(rule=SHADOWED.id, message=f"{file.path} beside {WEIGHTS}", severity=SHADOWED.severity, location=Location(file=file.path))
         saved = [s for s in subject.delta.strays if s.role in (Role.SAVED_MODULE, Role.UNAPPLIED)]
         applied = len(subject.delta.modules)

@@ -12,45 +12,47 @@ from scanner.files import card, config, inventory
 from scanner.files.card import Card
 from scanner.files.config import AdapterConfig, ConfigFile
 from scanner.files.inventory import File, Kind
+from scanner.files.place import Place, find
 from scanner.files.safetensors_file import SafetensorsFile
+from scanner.files.sharded import ShardedWeights
 from scanner.files.text import printable
-
-WEIGHTS = "adapter_model.safetensors"
+from scanner.files.torch_file import TorchFile
+from scanner.files.weights import Weights
 
 
 class Adapter(msgspec.Struct, frozen=True):
-    """Files, configuration, card and tensors of one PEFT adapter folder."""
+    """Files, configuration, card and tensors of one adapter."""
 
+    root: Path
+    """What was given to be scanned; every file below it is in `files`."""
     folder: Path
+    """Where configuration and weights lie: `root`, or a folder in it."""
     files: tuple[File, ...]
+    """By path below `root`."""
     config_file: ConfigFile
     card: Card | None
-    weights: SafetensorsFile
+    weights: Weights
+    weights_files: tuple[str, ...]
+    """The files that `weights` reads, as paths below `root`."""
 
     @classmethod
     def open(cls, path: Path | str) -> Adapter:
-        """Read the adapter in the folder `path`.
+        """Read the adapter at `path`: its folder, a folder that holds just one, or its weights file.
 
-        Raises UnreadableAdapter, with one line that says what is wrong, when the folder is not a PEFT adapter or a file in
-        it breaks its format.
+        Raises UnreadableAdapter, with one line that says what is wrong, when there is no adapter or a file of it breaks its format.
         """
-        folder = Path(path)
-        if not folder.exists():
-            raise UnreadableAdapter(f"{printable(path)}: no such folder")
-        if not folder.is_dir():
-            raise UnreadableAdapter(f"{printable(path)}: is a file; give the folder that holds {config.NAME} and {WEIGHTS}")
-        settings = config.read(folder)
-        files = inventory.take(folder)
-        found = {f.path: f for f in files}
-        if WEIGHTS not in found:
-            other = [n for n in ("adapter_model.bin", "adapter_model.pt") if n in found]
-            hint = f"only {other[0]}, a pickle, which is never loaded: ask for safetensors" if other else f"no {WEIGHTS}"
-            raise UnreadableAdapter(f"{printable(folder)}: {hint}")
-        if found[WEIGHTS].kind is Kind.LFS_POINTER:
-            raise UnreadableAdapter(f"{WEIGHTS}: a Git LFS pointer, not the weights; run `git lfs pull` first")
-        if found[WEIGHTS].kind is Kind.LINK:
-            raise UnreadableAdapter(f"{WEIGHTS}: a link out of the folder, which is not followed")
-        return cls(folder, files, settings, card.read(folder), SafetensorsFile(folder / WEIGHTS))
+        place = find(Path(path))
+        settings = config.read(place.folder)
+        files = inventory.take(place.root)
+        names = tuple(p.relative_to(place.root).as_posix() for p in place.weights)
+        for file in files:
+            if file.path not in names:
+                continue
+            if file.kind is Kind.LFS_POINTER:
+                raise UnreadableAdapter(f"{printable(file.path)}: a Git LFS pointer, not the weights; run `git lfs pull` first")
+            if file.kind is Kind.LINK:
+                raise UnreadableAdapter(f"{printable(file.path)}: a link out of the folder, which is not followed")
+        return cls(place.root, place.folder, files, settings, card.read(place.folder), _weights(place), names)
 
     @property
     def config(self) -> AdapterConfig:
@@ -59,6 +61,17 @@ class Adapter(msgspec.Struct, frozen=True):
 
     @property
     def sha256(self) -> str:
-        """One hash for the whole folder: SHA-256 over `sha256  path` lines in path order."""
+        """One hash for everything that was given: SHA-256 over `sha256  path` lines in path order."""
         lines = "".join(f"{f.sha256 or '-'}  {f.path}\n" for f in self.files)
         return hashlib.sha256(lines.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _weights(place: Place) -> Weights:
+    opened: list[SafetensorsFile | TorchFile] = [TorchFile(p) if _zipped(p) else SafetensorsFile(p) for p in place.weights]
+    return opened[0] if len(opened) == 1 and place.index is None else ShardedWeights(opened, place.index)
+
+
+def _zipped(path: Path) -> bool:
+    with path.open("rb") as stream:
+        head = stream.read(4)
+    return head == b"PK\x03\x04" or path.suffix != ".safetensors"

@@ -17,6 +17,7 @@ import msgspec
 from scanner.errors import UnreadableAdapter
 from scanner.files.opcodes import opcodes
 from scanner.files.text import printable
+from scanner.files.zips import open_zip
 
 MOST_FILES = 5_000
 HEAD = 4096
@@ -76,7 +77,7 @@ def kind_of(path: Path, head: bytes) -> Kind:
         return Kind.PICKLE
     if zipfile.is_zipfile(path):
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_zip(path) as archive:
                 names = archive.namelist()
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
             return Kind.ARCHIVE

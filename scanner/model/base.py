@@ -48,6 +48,9 @@ class Base(msgspec.Struct, frozen=True, dict=True):
             shards = tuple(SafetensorsFile(f) for f in files)
         except UnreadableAdapter as error:
             raise UnusableBase(f"base {printable(path)}: {error}") from None
+        flaws = [f"{printable(s.path.name)}: {s.flaws[0].what}" for s in shards if s.flaws]
+        if flaws:
+            raise UnusableBase(f"base {printable(path)}: {flaws[0]}")
         return cls(folder, name or str(path), config, shards, origin)
 
     @cached_property

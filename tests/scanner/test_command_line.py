@@ -131,8 +131,11 @@ def test_a_folder_that_is_not_a_model_is_refused_as_a_base_in_one_line(missing: 
 
 
 def test_hostile_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
-    folder = adapter(tmp_path / "a", {"base_model.model.x\x1b[2J.lora_A.weight": tensors()[f"{MODULE.format(0)}.lora_A.weight"]})
-    failed_in_one_line(scan(folder, cwd=tmp_path))
+    folder = adapter(tmp_path / "a", tensors() | {"base_model.model.x\x1b[2J.lora_A.weight": tensors()[f"{MODULE.format(0)}.lora_A.weight"]})
+    named = scan(folder, cwd=tmp_path)
+    assert named.exit_code == 1
+    assert "no module can have" in named.output
+    assert "\x1b" not in named.output
     failed_in_one_line(scan(tmp_path / "no\x1b[2Jsuch\nfolder", cwd=tmp_path))
     told = scan(adapter(tmp_path / "b", base_model_name_or_path="x\x1b[2J\u202ey", auto_mapping={"\x1b]0;": "\n"}), cwd=tmp_path)
     assert told.exit_code == 1

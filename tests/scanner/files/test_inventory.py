@@ -131,7 +131,7 @@ def test_the_hash_of_a_folder_changes_with_every_byte_and_every_name(tmp_path: P
 
 @pytest.mark.parametrize(
     ("name", "data", "says"),
-    [("adapter_model.bin", b"\x80\x04.", "pickle, which is never loaded"), ("adapter_model.safetensors", KINDS[Kind.LFS_POINTER], "Git LFS pointer")],
+    [("adapter_model.bin", b"\x80\x04.", "a pickle is never loaded"), ("adapter_model.safetensors", KINDS[Kind.LFS_POINTER], "Git LFS pointer")],
 )
 def test_weights_that_are_not_there_are_explained(name: str, data: bytes, says: str, tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")

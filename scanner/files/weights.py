@@ -1,0 +1,97 @@
+"""Tensors on disk behind one interface, whatever kind of file holds them."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+BITS = {
+    "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "F6_E2M3": 6, "F6_E3M2": 6,
+    "F4": 4, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32, "U16": 16, "U8": 8, "BOOL": 8, "C64": 64,
+}  # fmt: skip
+"""Bits of one element of every dtype of safetensors 0.8."""
+_FLOATS: dict[str, np.dtype[Any]] = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+_INTEGERS: dict[str, np.dtype[Any]] = {d: np.dtype(f"<{d[0].lower()}{int(d[1:]) // 8}") for d in ("I64", "I32", "I16", "I8", "U32", "U16", "U8")}
+_INTEGERS["BOOL"] = np.dtype("u1")
+
+
+class Tensor(msgspec.Struct, frozen=True):
+    """One named tensor of a weights file."""
+
+    name: str
+    dtype: str
+    """As safetensors spells it: F32, BF16, I64."""
+    shape: tuple[int, ...]
+    start: int
+    """First byte in its file."""
+    end: int
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+class Weights(Protocol):
+    """What every kind of weights file offers."""
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """By name, in the order of the names."""
+        ...
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says about itself, as the uploader wrote it."""
+        ...
+
+    @property
+    def flaws(self) -> tuple[Flaw, ...]:
+        """What its format forbids and loaders accept."""
+        ...
+
+    def read(self, name: str) -> Floats:
+        """The tensor as float32, shape as declared. Raises UnreadableAdapter for a dtype that is not a float."""
+        ...
+
+    def integers(self, name: str) -> Integers:
+        """The tensor as int64, shape as declared. Raises UnreadableAdapter for a dtype that is not an integer."""
+        ...
+
+
+class Irregularity(StrEnum):
+    """What can be wrong with a weights file that the format's own library loads all the same."""
+
+    AMBIGUOUS = "readers disagree about it"
+    HOSTILE_NAME = "a name that no module can have"
+    UNEXPECTED = "holds what the format does not know"
+
+
+class Flaw(msgspec.Struct, frozen=True):
+    """One irregularity of a weights file, in one printable line."""
+
+    kind: Irregularity
+    what: str
+    item: str = ""
+
+
+def floats(data: bytes, dtype: str) -> Floats | None:
+    """Little-endian elements of `dtype` as float32, flat; None where `dtype` is not a float that is understood."""
+    if dtype == "BF16":
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    if dtype in _FLOATS:
+        with np.errstate(over="ignore"):
+            return np.frombuffer(data, _FLOATS[dtype]).astype(np.float32)
+    return None
+
+
+def integers(data: bytes, dtype: str) -> Integers | None:
+    """Little-endian elements of `dtype` as int64, flat; None where `dtype` is not an integer."""
+    return np.frombuffer(data, _INTEGERS[dtype]).astype(np.int64) if dtype in _INTEGERS else None

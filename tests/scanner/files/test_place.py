@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from scanner.errors import UnreadableAdapter
+from scanner.files.adapter import Adapter
+from scanner.files.weights import Irregularity
+from tests.adapters import adapter, tensors
+from tests.torch_files import saved
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(UnreadableAdapter) as error:
+        Adapter.open(path)
+    assert str(error.value).isprintable()
+    return str(error.value)
+
+
+def test_a_folder_that_holds_one_adapter_below_is_that_adapter_and_all_its_files(tmp_path: Path) -> None:
+    adapter(tmp_path / "run" / "checkpoint-10")
+    (tmp_path / "run" / "train.log").write_text("x")
+    opened = Adapter.open(tmp_path / "run")
+    assert opened.folder == tmp_path / "run" / "checkpoint-10"
+    assert opened.weights_files == ("checkpoint-10/adapter_model.safetensors",)
+    assert {f.path for f in opened.files} == {"train.log", "checkpoint-10/adapter_config.json", "checkpoint-10/adapter_model.safetensors"}
+
+
+def test_several_adapters_are_a_choice_and_the_named_one_is_opened(tmp_path: Path) -> None:
+    for step in (10, 20):
+        adapter(tmp_path / f"checkpoint-{step}")
+    assert "holds 2 adapters; give one of them: checkpoint-10, checkpoint-20" in refused(tmp_path)
+    assert Adapter.open(tmp_path / "checkpoint-20").folder.name == "checkpoint-20"
+
+
+def test_the_main_adapter_comes_before_its_checkpoints(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    adapter(folder / "checkpoint-1")
+    opened = Adapter.open(folder)
+    assert opened.weights_files == ("adapter_model.safetensors",)
+    assert "checkpoint-1/adapter_model.safetensors" in {f.path for f in opened.files}
+
+
+def test_the_weights_file_stands_for_its_folder(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "stale.bin").write_bytes(saved({"x": np.ones(1, np.float32)}))
+    assert Adapter.open(folder / "adapter_model.safetensors").sha256 == Adapter.open(folder).sha256
+    assert list(Adapter.open(folder / "stale.bin").weights.tensors) == ["x"]
+
+
+def test_no_adapter_anywhere_is_said(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    assert "no adapter_config.json" in refused(tmp_path)
+    assert "no such file or folder" in refused(tmp_path / "nowhere")
+
+
+def sharded(folder: Path, end: str = "safetensors", index: bool = True) -> Path:
+    """The adapter of `tensors()` in two shards."""
+    adapter(folder)
+    (folder / "adapter_model.safetensors").unlink()
+    names = sorted(tensors())
+    where = {}
+    for number, part in enumerate((names[:1], names[1:]), 1):
+        file = f"adapter_model-0000{number}-of-00002.{end}"
+        values = {n: tensors()[n] for n in part}
+        save_file(values, folder / file) if end == "safetensors" else (folder / file).write_bytes(saved(values))
+        where |= dict.fromkeys(part, file)
+    if index:
+        (folder / f"adapter_model.{end}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    return folder
+
+
+@pytest.mark.parametrize("end", ["safetensors", "bin"])
+@pytest.mark.parametrize("index", [True, False])
+def test_shards_are_one_adapter(end: str, index: bool, tmp_path: Path) -> None:
+    opened = Adapter.open(sharded(tmp_path / "a", end, index))
+    assert len(opened.weights_files) == 2
+    assert opened.weights.flaws == ()
+    assert set(opened.weights.tensors) == set(tensors())
+    for name, value in tensors().items():
+        np.testing.assert_array_equal(opened.weights.read(name), value)
+
+
+def test_a_missing_shard_is_said(tmp_path: Path) -> None:
+    for name, index in (("a", True), ("b", False)):
+        folder = sharded(tmp_path / name, index=index)
+        (folder / "adapter_model-00002-of-00002.safetensors").unlink()
+        assert "not here" in refused(folder) or "missing" in refused(folder)
+
+
+def test_an_index_that_lies_is_refused_and_one_that_leaves_out_is_a_flaw(tmp_path: Path) -> None:
+    folder = sharded(tmp_path / "a")
+    index = folder / "adapter_model.safetensors.index.json"
+    where = json.loads(index.read_text())["weight_map"]
+    first = sorted(where)[0]
+    for lie in ({"weight_map": where | {"extra": where[first]}}, {"weight_map": where | {first: "adapter_model-00002-of-00002.safetensors"}},
+                {"weight_map": {first: "../x.safetensors"}}, {"weight_map": []}, {}, {"weight_map": {first: 1}}):  # fmt: skip
+        index.write_text(json.dumps(lie))
+        refused(folder)
+    index.write_text(json.dumps({"weight_map": {n: f for n, f in where.items() if n != sorted(where)[-1]}}))
+    assert [f.kind for f in Adapter.open(folder).weights.flaws] == [Irregularity.AMBIGUOUS]
+
+
+def test_a_tensor_in_two_shards_is_a_flaw(tmp_path: Path) -> None:
+    folder = sharded(tmp_path / "a", index=False)
+    shutil.copy(folder / "adapter_model-00002-of-00002.safetensors", folder / "adapter_model-00001-of-00002.safetensors")
+    assert Irregularity.AMBIGUOUS in {f.kind for f in Adapter.open(folder).weights.flaws}
