@@ -94,7 +94,7 @@ def decide(policy: Policy, findings: Sequence[Finding], coverage: Sequence[Cover
         if not parts or gaps:
             why = f"{gaps[0].what}: {gaps[0].why}" if gaps else "no such probe ran"
             if not blocked:
-                reasons.append(Reason(outcome=Outcome.INCOMPLETE, text=f"{probe} could not be measured. {why}"))
+                reasons.append(Reason(outcome=Outcome.INCOMPLETE, text=f"{probe} could not be measured. {why}", probe=probe))
     outcome = max((r.outcome for r in reasons), key=_ORDER.index, default=Outcome.PASS)
     reasons.sort(key=lambda r: -_ORDER.index(r.outcome))
     return Verdict(outcome=outcome, headline=_headline(outcome, reasons, behaviour), reasons=tuple(reasons), policy=policy.name, policy_sha256=policy.sha256)

@@ -118,10 +118,16 @@ def load(path: Path | str) -> Result:
         raise ScanError(f"{printable(path)}: cannot be read ({error.strerror})") from None
     try:
         result = msgspec.json.decode(data, type=Result)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ScanError(f"{printable(path)}: not an unmask result ({printable(error)})") from None
     if result.schema_version != SCHEMA_VERSION:
         raise ScanError(f"{printable(path)}: schema version {result.schema_version}; this unmask reads {SCHEMA_VERSION}")
+    declared = {r.id for r in result.rules}
+    undeclared = next((f.rule for f in result.findings if f.rule not in declared), None)
+    if undeclared is not None:
+        raise ScanError(f"{printable(path)}: not an unmask result (a finding of the rule {printable(undeclared, 60)}, which it does not declare)")
+    if any(r.finding is not None and not 0 <= r.finding < len(result.findings) for r in result.verdict.reasons):
+        raise ScanError(f"{printable(path)}: not an unmask result (the verdict names a finding that is not there)")
     return result
 
 

@@ -23,6 +23,8 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     finding: int | None = None
     """Index into the result's findings."""
+    probe: str = ""
+    """The probe that could not measure, where that is the cause."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,8 @@ import msgspec
 from markupsafe import Markup
 
 from reports.html import svg
-from reports.html.numbers import as_float, as_int, number, percent, plural
 from reports.html.untrusted import plain
+from reports.numbers import as_float, as_int, number, percent, plural
 from scanner.finding import PairedTest
 from scanner.measurement import Cell, Table
 

@@ -10,7 +10,8 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.html import numbers, untrusted
+from reports import numbers
+from reports.html import untrusted
 from reports.html.page import Page, interval
 from scanner.measurement import Cell
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 from markupsafe import Markup
 
-from reports.html import charts, glossary, numbers
+from reports import numbers
+from reports.html import charts, glossary
 from reports.html.charts import Picture
 from reports.html.limits import Limits
 from scanner.finding import Answer, Finding, PairedTest, Witness

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from scanner.report import Report
     from scanner.result import Result
 
+SIGNED = "attestation.dsse.json"
+
 
 def formats_option(default: str) -> Callable[[Any], Any]:
     """`--format`, as the parameter `formats`."""
@@ -24,6 +26,11 @@ def formats_option(default: str) -> Callable[[Any], Any]:
 def output_option(default: str) -> Callable[[Any], Any]:
     """`--output`."""
     return click.option("--output", type=click.Path(path_type=Path), default=Path(default), show_default=True, help="Folder for the reports.")
+
+
+def sign_option() -> Callable[[Any], Any]:
+    """`--sign`, the path of a private key."""
+    return click.option("--sign", type=click.Path(path_type=Path), help="EC private key (PEM): writes a signed attestation as well.")
 
 
 def chosen(names: str) -> list[type[Report]]:
@@ -38,11 +45,22 @@ def chosen(names: str) -> list[type[Report]]:
     return [known[name] for name in wanted]
 
 
-def write(result: Result, formats: list[type[Report]], folder: Path) -> list[Path]:
-    """Render every format, then write them all; returns the paths."""
+def write(result: Result, formats: list[type[Report]], folder: Path, sign: Path | None = None) -> list[Path]:
+    """Render every format, and the attestation signed with the key `sign`, then write them all; returns the paths."""
     from scanner import cache
 
     rendered = [(folder / kind.filename, kind().render(result)) for kind in formats]
+    if sign:
+        rendered.append((folder / SIGNED, _signed(result, sign)))
     for path, data in rendered:
         cache.write_atomic(path, data)
     return [path for path, _ in rendered]
+
+
+def _signed(result: Result, key: Path) -> bytes:
+    import msgspec
+
+    from scanner import dsse
+
+    (attestation,) = chosen("attestation")
+    return msgspec.json.encode(dsse.sign(attestation().render(result), dsse.IN_TOTO, key)) + b"\n"

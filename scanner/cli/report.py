@@ -6,16 +6,17 @@ from pathlib import Path
 
 import click
 
-from scanner.cli._output import chosen, formats_option, output_option, write
+from scanner.cli._output import chosen, formats_option, output_option, sign_option, write
 
 
 @click.command()
 @click.argument("result", type=click.Path(path_type=Path))
 @formats_option("html")
 @output_option("unmask-report")
-def command(result: Path, formats: str, output: Path) -> None:
+@sign_option()
+def command(result: Path, formats: str, output: Path, sign: Path | None) -> None:
     """Make reports from RESULT, a result.json."""
     from scanner.result import load
 
-    for path in write(load(result), chosen(formats), output):
+    for path in write(load(result), chosen(formats), output, sign):
         click.echo(path)

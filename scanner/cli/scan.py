@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from scanner.cli._output import chosen, formats_option, output_option, write
+from scanner.cli._output import chosen, formats_option, output_option, sign_option, write
 from scanner.cli._trust import trust, trust_options
 from scanner.errors import ScanError
 from scanner.files.text import printable
@@ -24,6 +24,7 @@ from scanner.files.text import printable
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @formats_option("html,json")
 @output_option("unmask-report")
+@sign_option()
 @click.option(
     "--fail-on", type=click.Choice(["review", "block"]), default="block", show_default=True, help="Worst outcome that still exits 0 is the one below."
 )
@@ -32,7 +33,7 @@ from scanner.files.text import printable
 @trust_options
 def command(
     adapter: Path, base: str | None, profile: str, policy: Path | None, system_prompt: str | None, chat_template: Path | None,
-    device: str, formats: str, output: Path, fail_on: str, seed: int, allow_hub: bool, **pinned: Any,
+    device: str, formats: str, output: Path, sign: Path | None, fail_on: str, seed: int, allow_hub: bool, **pinned: Any,
 ) -> None:  # fmt: skip
     """Scan the folder ADAPTER and write a report.
 
@@ -49,7 +50,7 @@ def command(
             adapter, base, profile=profile, policy=policy, device=device, system_prompt=system_prompt,
             chat_template=_text(chat_template), seed=seed, allow_hub=allow_hub, trust=trust(allow_hub, **pinned), reporter=reporter,
         )  # fmt: skip
-    say(result, write(result, kinds, output))
+    say(result, write(result, kinds, output, sign))
     sys.exit(result.verdict.exit_code(fail_on == "review"))
 
 

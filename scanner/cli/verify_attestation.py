@@ -1,0 +1,31 @@
+"""`unmask verify-attestation`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("attestation", type=click.Path(path_type=Path))
+@click.option("--key", type=click.Path(path_type=Path), required=True, help="EC public key (PEM) of whoever must have signed it.")
+@click.option("--adapter", type=click.Path(path_type=Path), help="Folder whose files must be the attested ones.")
+def command(attestation: Path, key: Path, adapter: Path | None) -> None:
+    """Check the signature of ATTESTATION, written by --sign, and show what it says.
+
+    Exit codes: 0 it holds, 1 the files of --adapter are others, 2 it cannot be read or the key did not sign it.
+    """
+    from scanner.attested import differences, read
+    from scanner.files.text import printable
+
+    found = read(attestation, key)
+    lines = differences(found, adapter) if adapter else ()
+    click.echo(f"signed by {printable(key.name, 80)}: {printable(found.scanned.outcome, 20)}, {printable(found.scanned.headline, 300)}")
+    click.echo(f"{len(found.files)} files, {printable(found.scanned.tool, 60)}, profile {printable(found.scanned.profile, 40)}")
+    for line in lines:
+        click.echo(line)
+    if adapter and not lines:
+        click.echo("the folder holds exactly these files")
+    sys.exit(1 if lines else 0)
