@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scanner.delta.change import finite
 from scanner.delta.delta import Role
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
@@ -39,8 +40,8 @@ SAVED_MODULE = Rule(
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
     meaning="modules_to_save puts full copies of base modules into the adapter.",
-    why="It is a declared feature, used for heads and embeddings, and it can carry any behaviour. It was not measured here.",
-    fix="Prefer an adapter without it, or scan the merged model.",
+    why="It is a declared feature, used for heads and embeddings, and it can carry any behaviour. Without a base it cannot be measured.",
+    fix="Scan with the base, so that the difference and the behaviour are measured.",
     references=(ATLAS_MODIFY_ARCHITECTURE,),
 )
 DECOY = Rule(
@@ -65,13 +66,51 @@ IGNORED = Rule(
 )
 UNAPPLIED = Rule(
     id="tensor-unapplied",
-    title="Parts of the adapter that unmask does not apply",
+    title="Parts of the adapter that unmask does not measure",
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
-    meaning="LoRA on embeddings, LoRA biases or trained tokens. PEFT applies them, unmask does not.",
-    why="What runs is then more than what was measured, and a change of single tokens is exactly what a trigger needs.",
-    fix="Ask for an adapter without them, or scan the merged model.",
+    meaning="A method, a tensor or a field that a loader may apply and unmask does not understand, or that has no meaning as it stands.",
+    why="What runs can then be more than what was measured. The verdict is incomplete, never a pass.",
+    fix="Ask for an adapter without them, converted to plain LoRA where possible, or scan the merged model.",
     references=(ATLAS_MODIFY_ARCHITECTURE,),
+)
+HEAD = Rule(
+    id="task-head",
+    title="The adapter brings a task head",
+    severity=Severity.INFO,
+    basis=Basis.INTEGRITY,
+    meaning="The configuration's task needs a head (classifier, score, qa_outputs), and the file holds it.",
+    why="It is how such adapters are made. The head decides the answer, so it is as much part of the model as the delta.",
+    fix="Nothing, if the adapter is for this task.",
+)
+EMBEDDING = Rule(
+    id="embedding-replaced",
+    title="A whole embedding or output matrix lies in the file",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="PEFT copies it over the base's own, and it stays there after the adapter is unloaded.",
+    why="PEFT saves it by itself where embeddings are trained or tokens were added; it is also a way to change every token at once.",
+    fix="Scan with the base: an unchanged copy is then recognised. Ask for an adapter without it.",
+    references=(ATLAS_MODIFY_ARCHITECTURE,),
+)
+BIAS = Rule(
+    id="bias-trained",
+    title="The adapter replaces biases of the base",
+    severity=Severity.INFO,
+    basis=Basis.INTEGRITY,
+    meaning="bias is all or lora_only: PEFT copies trained biases over the base's, and they stay after the adapter is unloaded.",
+    why="It is a declared feature. Two adapters on one base then disturb each other.",
+    fix="Load the base anew for every adapter.",
+)
+DISAGREE = Rule(
+    id="loaders-disagree",
+    title="Loaders make different models of this file",
+    severity=Severity.HIGH,
+    basis=Basis.INTEGRITY,
+    meaning="Factors of modules that target_modules does not name: PEFT ignores them, vLLM and llama.cpp apply them.",
+    why="What was tested with one loader is not what runs with another; a change can hide from whoever tests with PEFT.",
+    fix="Ask for a file saved by PEFT's save_pretrained, which holds the named modules only.",
+    references=(ATLAS_MASQUERADING,),
 )
 NONFINITE = Rule(
     id="weights-nonfinite",
@@ -95,8 +134,11 @@ SHADOWED = Rule(
 _STRAY = {
     Role.BASE_WEIGHT: BASE_OVERWRITE,
     Role.SAVED_MODULE: SAVED_MODULE,
+    Role.HEAD: HEAD,
+    Role.EMBEDDING: EMBEDDING,
+    Role.BIAS: BIAS,
     Role.DECOY: DECOY,
-    Role.UNAPPLIED: UNAPPLIED,
+    Role.UNTARGETED: DISAGREE,
     Role.WRAPPED: IGNORED,
     Role.OTHER: IGNORED,
 }
@@ -109,12 +151,12 @@ class LoadingProbe:
     title = "What really loads"
     needs = Need.DELTA
     cost = "one pass over the factors"
-    rules = (BASE_OVERWRITE, SAVED_MODULE, DECOY, UNAPPLIED, IGNORED, NONFINITE, SHADOWED)
+    rules = (BASE_OVERWRITE, SAVED_MODULE, HEAD, EMBEDDING, BIAS, DECOY, DISAGREE, IGNORED, UNAPPLIED, NONFINITE, SHADOWED)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Account for every tensor."""
         for rule in dict.fromkeys(_STRAY.values()):
-            names = [printable(s.name, 160) for s in subject.delta.strays if _STRAY[s.role] is rule]
+            names = [printable(s.name, 160) for s in subject.delta.strays if _STRAY.get(s.role) is rule]
             if names:
                 yield Finding(
                     rule=rule.id,
@@ -123,11 +165,21 @@ class LoadingProbe:
                     location=Location(file=WEIGHTS, item=names[0]),
                     details=tuple(names[:20]),
                 )
-        bad = [printable(m.module, 160) for m in subject.delta.modules if not m.finite]
+        unmeasured = subject.delta.unmeasured
+        if unmeasured:
+            yield Finding(
+                rule=UNAPPLIED.id,
+                message=f"{unmeasured[0].what}: {unmeasured[0].why}" + (f" (and {len(unmeasured) - 1} more)" if len(unmeasured) > 1 else ""),
+                severity=UNAPPLIED.severity,
+                location=Location(file=WEIGHTS, item=unmeasured[0].what),
+                details=tuple(f"{u.what}: {u.why}" for u in unmeasured[:20]),
+            )
+        changes = subject.delta.changes
+        bad = [] if subject.delta.finite else [printable(c.module, 160) for c in changes if not finite(c)]
         if bad:
             yield Finding(
                 rule=NONFINITE.id,
-                message=f"{len(bad)} of {len(subject.delta.modules)} modules, first {bad[0]}",
+                message=f"{len(bad)} of {len(changes)} modules, first {bad[0]}",
                 severity=NONFINITE.severity,
                 location=Location(file=WEIGHTS, item=bad[0]),
                 details=tuple(bad[:20]),
@@ -135,12 +187,10 @@ class LoadingProbe:
         for file in subject.adapter.files:
             if file.path in ("adapter_model.bin", "adapter_model.pt") and file.path not in subject.adapter.weights_files:
                 yield Finding(rule=SHADOWED.id, message=f"{file.path} beside {WEIGHTS}", severity=SHADOWED.severity, location=Location(file=file.path))
-        saved = [s for s in subject.delta.strays if s.role in (Role.SAVED_MODULE, Role.UNAPPLIED)]
-        applied = len(subject.delta.modules)
         yield Coverage(
             probe=self.id,
             what="every tensor by what PEFT does with it",
-            status=Status.NOT_MEASURED if saved or not applied else Status.MEASURED,
-            surface=f"{len(subject.adapter.weights.tensors)} tensors: {applied} modules with a delta, {len(subject.delta.strays)} tensors that are not LoRA factors",
-            why=f"{len(saved)} tensors that PEFT applies and unmask does not" if saved else "" if applied else "no module has a delta",
+            status=Status.NOT_MEASURED if unmeasured or not changes else Status.MEASURED,
+            surface=f"{len(subject.adapter.weights.tensors)} tensors: {len(changes)} changes of the base, {len(subject.delta.strays)} tensors outside {subject.delta.method}",
+            why=f"{unmeasured[0].what}: {unmeasured[0].why}" if unmeasured else "" if changes else "nothing changes the base",
         )

@@ -29,12 +29,12 @@ class AdapterIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """The path as it was given to the scan."""
     sha256: str
     method: str
-    """`LoRA`, `rsLoRA` or `DoRA`."""
+    """`LoRA`, `DoRA`, `IA3`, …: a row of docs/methods.md, or the configuration's peft_type where it is not understood."""
     rank: int
     alpha: float
     target_modules: tuple[str, ...]
     modules: int
-    """Modules with a delta."""
+    """Modules that differ from the base."""
     parameters: int
     bytes: int
     declared_base: str

@@ -66,12 +66,14 @@ def scan(
     settings.check_rules(rulebook)
     with reporter.stage("reading the adapter"), _timed(timings, "read"):
         opened = Adapter.open(adapter)
-        delta = deltas.read(opened)
     found_base = None
     if base is not None:
         with reporter.stage("opening the base"), _timed(timings, "base"):
             found_base = open_base(base, allow_hub)
-            _check_fits(delta, found_base)
+    with _timed(timings, "read"):
+        delta = deltas.read(opened, found_base)
+    if found_base is not None:
+        _check_fits(delta, found_base)
 
     def load() -> Deployment:
         from scanner.model.deployment import Deployment
@@ -138,15 +140,15 @@ def open_base(name: str | Path, allow_hub: bool = False) -> Base:
 
 
 def _check_fits(delta: deltas.Delta, base: Base) -> None:
-    for module in delta.modules:
-        shape = base.shape(module.module)
+    for change in delta.modules:
+        shape = base.shape(change.module)
         if shape is None:
             raise UnusableBase(
-                f"the adapter changes {printable(module.module, 100)}, which the base {printable(base.name)} does not have: it was made for another base"
+                f"the adapter changes {printable(change.module, 100)}, which the base {printable(base.name)} does not have: it was made for another base"
             )
-        if shape != module.shape:
+        if shape != change.shape:
             raise UnusableBase(
-                f"{printable(module.module, 100)}: the adapter's delta is {list(module.shape)}, the base's weight {list(shape)}: it was made for another base"
+                f"{printable(change.module, 100)}: the adapter's delta is {list(change.shape)}, the base's weight {list(shape)}: it was made for another base"
             )
 
 
@@ -155,7 +157,7 @@ def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Polic
     if probe.needs >= Need.BASE and subject.base is None:
         return "no base was given"
     if probe.needs >= Need.DEPLOYMENT:
-        if not subject.delta.modules:
+        if not subject.delta.changes:
             return "the adapter holds no delta that was understood"
         if not subject.delta.finite:
             return "the delta holds NaN or Inf, so no answer would mean anything"
@@ -196,12 +198,12 @@ def _scope(subject: Subject, path: str, system_prompt: str | None, chat_template
         name=printable(adapter.folder.resolve().name, 120),
         path=printable(path, 400),
         sha256=adapter.sha256,
-        method="DoRA" if config.use_dora else "rsLoRA" if config.use_rslora else "LoRA",
+        method=delta.method,
         rank=max((m.rank for m in delta.modules), default=0),
         alpha=config.lora_alpha,
-        target_modules=tuple(sorted({printable(m.module.rsplit(".", 1)[-1], 60) for m in delta.modules})),
-        modules=len(delta.modules),
-        parameters=sum(m.a.size + m.b.size + (m.magnitude.size if m.magnitude is not None else 0) for m in delta.modules),
+        target_modules=tuple(sorted({printable(c.module.rsplit(".", 1)[-1], 60) for c in delta.changes})),
+        modules=len({c.module for c in delta.changes}),
+        parameters=delta.elements,
         bytes=sum(f.bytes for f in adapter.files),
         declared_base=printable(config.base_model_name_or_path or "", 200),
         licence=next(iter(adapter.card.declared("license")), "") if adapter.card else "",

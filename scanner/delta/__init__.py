@@ -1,1 +1,1 @@
-"""What an adapter adds to its base, as validated factors, one form for all analyses."""
+"""What an adapter changes in its base, whatever PEFT method it uses, as a few forms that every analysis reads."""

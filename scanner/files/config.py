@@ -96,7 +96,8 @@ def read(folder: Path) -> ConfigFile:
     if not isinstance(raw.get("peft_type"), str):
         raise UnreadableAdapter(f"{NAME}: no peft_type, so this is not a PEFT adapter")
     try:
-        config = msgspec.convert({k: v for k, v in raw.items() if v is not None or k in _OPTIONAL}, AdapterConfig)
+        fields = _COMMON if raw["peft_type"] != "LORA" else AdapterConfig.__struct_fields__
+        config = msgspec.convert({k: v for k, v in raw.items() if k in fields and (v is not None or k in _OPTIONAL)}, AdapterConfig)
     except msgspec.ValidationError as error:
         raise UnreadableAdapter(f"{NAME}: {printable(error)}") from None
     if max(len(config.rank_pattern or ()), len(config.alpha_pattern or ())) > MOST_PATTERNS:
@@ -104,4 +105,6 @@ def read(folder: Path) -> ConfigFile:
     return ConfigFile(config, raw, twice)
 
 
+_COMMON = {"peft_type", "task_type", "base_model_name_or_path", "revision", "modules_to_save"}
+"""What every method's configuration holds; the other fields mean something else to each method."""
 _OPTIONAL = {"task_type", "base_model_name_or_path", "revision", "rank_pattern", "alpha_pattern", "target_modules", "modules_to_save"}

@@ -15,6 +15,9 @@ from scanner.files.safetensors_file import SafetensorsFile
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
 
+INPUTS, OUTPUTS = ("embed_tokens", "wte", "embed_in", "word_embeddings", "shared"), ("lm_head", "embed_out")
+CONV1D_MODELS = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer", "clvp")
+CONV1D_MODULES = ("c_attn", "q_attn", "c_proj", "c_fc")
 WRAPPER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json", "generation_config.json")
 
 
@@ -67,14 +70,32 @@ class Base(msgspec.Struct, frozen=True, dict=True):
     def _where(self) -> dict[str, SafetensorsFile]:
         return {name: shard for shard in self.shards for name in shard.tensors}
 
-    def shape(self, module: str) -> tuple[int, ...] | None:
-        """Shape of `module`'s weight, or None when the base has no such module."""
-        shard = self._where.get(f"{module}.weight")
-        return shard.tensors[f"{module}.weight"].shape if shard else None
+    def shape(self, module: str, parameter: str = "weight") -> tuple[int, ...] | None:
+        """Shape of a tensor of `module`, a matrix as (out_features, in_features); None when the base has no such tensor."""
+        name = self._name(module, parameter)
+        if name is None:
+            return None
+        shape = self._where[name].tensors[name].shape
+        return shape[::-1] if self._turned(name, shape) else shape
 
-    def weight(self, module: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """`module`'s weight as float32, (out_features, in_features). Raises KeyError when there is none."""
-        return self._where[f"{module}.weight"].read(f"{module}.weight")
+    def weight(self, module: str, parameter: str = "weight") -> np.ndarray[Any, np.dtype[np.float32]]:
+        """A tensor of `module` as float32, a matrix as (out_features, in_features). Raises KeyError when there is none."""
+        name = self._name(module, parameter)
+        if name is None:
+            raise KeyError(f"{module}.{parameter}")
+        value = self._where[name].read(name)
+        return value.T if self._turned(name, value.shape) else value
+
+    def _name(self, module: str, parameter: str) -> str | None:
+        """The tensor's name on disk: checkpoints may leave out the model's own prefix, and the output head where it is tied."""
+        names = [f"{module}.{parameter}", f"{module.partition('.')[2]}.{parameter}"]
+        if module.rsplit(".", 1)[-1] in OUTPUTS and self.config.get("tie_word_embeddings", True):
+            names += [n for n in self._where if n.split(".")[-2:] in [[i, parameter] for i in INPUTS]]
+        return next((n for n in names if n in self._where), None)
+
+    def _turned(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Whether a matrix is stored as (in_features, out_features), as GPT-2's Conv1D does."""
+        return len(shape) == 2 and self.config.get("model_type") in CONV1D_MODELS and name.split(".")[-2] in CONV1D_MODULES
 
     @cached_property
     def chat_template(self) -> str:

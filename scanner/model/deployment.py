@@ -1,6 +1,6 @@
 """Base and adapter as they answer together, from one loaded model.
 
-The base side runs with nothing attached: the adapter is forward hooks that exist only while the adapted side runs. Both
+The base side runs with nothing attached: the adapter's changes are on only while the adapted side runs (attach.py). Both
 sides see the same batches, in the same order, with the same padding, in the same precision, so a difference between them is
 the adapter's. All decoding is greedy unless said otherwise.
 """
@@ -25,9 +25,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from scanner import cache
-from scanner.delta.delta import Delta, ModuleDelta
+from scanner.delta.delta import Delta
 from scanner.errors import CanaryFailed, UnusableBase
 from scanner.files.text import printable
+from scanner.model.attach import attach
 from scanner.model.base import Base
 from scanner.model.side import Side
 from scanner.progress import Reporter
@@ -78,35 +79,18 @@ class Deployment:
         ends = self.model.generation_config.eos_token_id
         self.ends: set[int] = set(ends if isinstance(ends, list) else [ends]) | {self.tokenizer.eos_token_id}
         self.pad = next(iter(sorted(e for e in self.ends if e is not None)))
-        self._hooks = [(self._target(m), _hook(m, self._target(m), self.device)) for m in delta.modules]
+        self._attachments = attach(self.model, delta.changes, self.device)
         self._base_fingerprint = self.fingerprint()
 
     # ---- the adapter, on and off
-
-    def _target(self, delta: ModuleDelta) -> torch.nn.Linear:
-        try:
-            module: torch.nn.Module = self.model.get_submodule(delta.module)
-        except AttributeError:
-            raise UnusableBase(
-                f"the adapter changes {printable(delta.module, 100)}, which the base {printable(self.base.name)} does not have: it was made for another base"
-            ) from None
-        if not isinstance(module, torch.nn.Linear):
-            raise UnusableBase(
-                f"{printable(delta.module, 100)} is {type(module).__name__}; only linear modules are understood, so the adapter was not measured"
-            )
-        if tuple(module.weight.shape) != delta.shape:
-            raise UnusableBase(
-                f"{printable(delta.module, 100)}: the adapter's delta is {delta.shape}, the base's weight {tuple(module.weight.shape)}: it was made for another base"
-            )
-        return module
 
     @contextmanager
     def side(self, side: Side) -> Iterator[None]:
         """Make `side` the one that answers while the block runs."""
         with ExitStack() as stack:
             if side is Side.ADAPTED:
-                for module, hook in self._hooks:
-                    stack.callback(module.register_forward_hook(hook).remove)
+                for attachment in self._attachments:
+                    stack.enter_context(attachment())
             yield
 
     def fingerprint(self) -> str:
@@ -335,40 +319,3 @@ def _common(ids: Sequence[Ids]) -> int:
     """Length of the longest common prefix."""
     low, high = min(ids), max(ids)
     return next((i for i, (x, y) in enumerate(zip(low, high, strict=False)) if x != y), min(len(low), len(high)))
-
-
-def _hook(delta: ModuleDelta, module: torch.nn.Linear, device: torch.device) -> Callable[..., torch.Tensor]:
-    """A forward hook that adds `delta` to a linear module.
-
-    LoRA runs in the model's dtype, as inference servers run it (PEFT keeps the branch in float32, which differs by less than
-    the rounding of the output); DoRA runs in float32.
-
-    LoRA: y + s B(A x). DoRA: g (y - bias + s B(A x)) + bias with g = magnitude / ||W + s B A|| per output row
-    (Liu et al. 2024, arXiv 2402.09353, eq. 5).
-    """
-    a, b = torch.from_numpy(delta.a).to(device), torch.from_numpy(delta.b).to(device)
-    weight, bias = module.weight, module.bias
-    down = a.T.to(weight.dtype)
-    if delta.magnitude is None:
-        up = (delta.scale * b.T).to(weight.dtype)
-
-        def lora(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-            x = inputs[0].reshape(-1, down.shape[0])
-            return torch.addmm(output.reshape(-1, up.shape[1]), x @ down, up).view(output.shape)
-
-        return lora
-    gain = torch.from_numpy(delta.magnitude).to(device) / row_norms(weight.float(), a, b, delta.scale)
-
-    def dora(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-        change = torch.nn.functional.linear(torch.nn.functional.linear(inputs[0].float(), a), b) * delta.scale
-        plain = output.float() if bias is None else output.float() - bias.float()
-        return (output + (gain - 1) * plain + gain * change).to(output.dtype)
-
-    return dora
-
-
-def row_norms(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float) -> torch.Tensor:
-    """||W + s B A|| of each output row, (out_features,), from the factors: no second matrix of W's size."""
-    cross = ((weight @ a.T) * b).sum(1)
-    square = ((b @ (a @ a.T)) * b).sum(1)
-    return (weight.square().sum(1) + 2 * scale * cross + scale * scale * square).clamp(min=0).sqrt()

@@ -18,7 +18,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "base-overwrite": ("base_model.model.model.norm.weight", {}),
     "saved-module": ("base_model.model.lm_head.weight", {"modules_to_save": ["lm_head"]}),
     "tensor-decoy": (f"{FIRST}.lora_A.other.weight", {}),
-    "tensor-unapplied": ("base_model.model.model.embed_tokens.lora_embedding_A", {}),
+    "task-head": ("base_model.model.score.weight", {"task_type": "SEQ_CLS"}),
+    "embedding-replaced": ("base_model.model.lm_head.weight", {}),
+    "bias-trained": ("base_model.model.model.layers.0.self_attn.k_proj.bias", {"bias": "all"}),
+    "loaders-disagree": ("base_model.model.model.layers.0.self_attn.k_proj.lora_A.weight", {}),
     "tensor-ignored": ("junk", {}),
 }
 
@@ -48,10 +51,11 @@ def test_pairs_alone_are_nothing(tmp_path: Path) -> None:
     assert raised(LoadingProbe(), adapter(tmp_path / "a")) == []
 
 
-@pytest.mark.parametrize("rule", ["saved-module", "tensor-unapplied"])
-def test_what_peft_applies_and_unmask_does_not_makes_the_scan_incomplete(rule: str, tmp_path: Path) -> None:
-    name, config = CASES[rule]
-    assert scan(adapter(tmp_path / "a", tensors() | {name: SMALL}, **config)).verdict.outcome is Outcome.INCOMPLETE
+def test_what_is_not_understood_is_named_and_makes_the_scan_incomplete(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a", tensors() | {"base_model.model.model.embed_tokens.lora_embedding_A": SMALL}, target_modules=["q_proj", "embed_tokens"])
+    (found,) = raised(LoadingProbe(), folder)
+    assert (found.rule, found.location.item) == ("tensor-unapplied", "model.embed_tokens")
+    assert scan(folder).verdict.outcome is Outcome.INCOMPLETE
 
 
 def test_an_adapter_without_a_delta_is_incomplete(tmp_path: Path) -> None:

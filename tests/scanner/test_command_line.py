@@ -47,6 +47,12 @@ def test_review_passes_unless_asked_to_fail(tmp_path: Path) -> None:
     assert scan(folder, "--fail-on", "review", cwd=tmp_path).exit_code == 1
 
 
+def test_a_method_that_is_not_understood_gives_its_findings_and_no_pass(tmp_path: Path) -> None:
+    result = scan(adapter(tmp_path / "a", peft_type="NOVEL"), cwd=tmp_path)
+    assert result.exit_code == 2
+    assert "not measured: loading: peft_type NOVEL: a method that is not understood" in result.stdout
+
+
 def truncated(folder: Path) -> None:
     weights = folder / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-9])
@@ -58,7 +64,6 @@ BROKEN = {
     "config not an object": lambda f: (f / "adapter_config.json").write_text("[1]"),
     "config nested deep": lambda f: (f / "adapter_config.json").write_text('{"peft_type":' + "[" * 200_000),
     "rank not a number": lambda f: (f / "adapter_config.json").write_text('{"peft_type": "LORA", "r": "4"}'),
-    "another method": lambda f: (f / "adapter_config.json").write_text('{"peft_type": "VERA"}'),
     "no weights": lambda f: (f / "adapter_model.safetensors").unlink(),
     "truncated weights": truncated,
     "header beyond the file": lambda f: (f / "adapter_model.safetensors").write_bytes(b"\xff" * 8 + b"{}"),

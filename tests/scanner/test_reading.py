@@ -124,12 +124,3 @@ def test_tensors_that_are_not_factors_are_told_apart(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a", tensors() | dict.fromkeys(strays, small), modules_to_save=["lm_head"])
     found = {s.name: s.role for s in deltas.read(Adapter.open(folder)).strays}
     assert found == strays
-
-
-def test_half_a_pair_and_factors_that_do_not_multiply_are_refused(tmp_path: Path) -> None:
-    half = tensors()
-    half.pop(f"{MODULE.format(0)}.lora_B.weight")
-    wrong = tensors() | {f"{MODULE.format(0)}.lora_B.weight": np.zeros((8, 3), np.float32)}
-    for weights in (half, wrong):
-        with pytest.raises(UnreadableAdapter):
-            deltas.read(Adapter.open(adapter(tmp_path / "a", weights)))

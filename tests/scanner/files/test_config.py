@@ -50,8 +50,8 @@ def test_a_broken_configuration_is_refused_in_one_printable_line(name: str, tmp_
 
 
 def test_another_method_is_named_and_nothing_is_measured(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableAdapter, match="VERA.*nothing was measured"):
-        deltas.read(Adapter.open(adapter(tmp_path / "a", peft_type="VERA")))
+    delta = deltas.read(Adapter.open(adapter(tmp_path / "a", peft_type="NOVEL", r=[8], bias={})))
+    assert (delta.changes, [u.what for u in delta.unmeasured]) == ((), ["peft_type NOVEL"])
 
 
 def test_keys_written_twice_are_reported_and_the_last_one_counts(tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_a_pipe_does_not_hang_the_scan(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_a_scaling_that_cannot_be_computed_is_refused_in_one_line(settings: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(UnreadableAdapter) as error:
-        deltas.read(Adapter.open(adapter(tmp_path / "a", **settings)))
-    assert str(error.value).startswith("adapter_config.json: ")
-    assert str(error.value).isprintable()
+def test_a_scaling_that_cannot_be_computed_leaves_the_modules_not_measured(settings: dict[str, Any], tmp_path: Path) -> None:
+    delta = deltas.read(Adapter.open(adapter(tmp_path / "a", **settings)))
+    assert not delta.changes
+    assert [u.what for u in delta.unmeasured] == [f"model.layers.{i}.self_attn.q_proj" for i in range(2)]
+    assert all(u.why.isprintable() for u in delta.unmeasured)
 
 
 def test_thousands_of_patterns_on_thousands_of_modules_are_matched_in_time() -> None:

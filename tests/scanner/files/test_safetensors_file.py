@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from scanner.delta import delta as deltas
-from scanner.delta.delta import PREFIX
+from scanner.delta.reading import PREFIX
 from scanner.errors import UnreadableAdapter
 from scanner.files.adapter import Adapter
 from scanner.files.safetensors_file import LARGEST_HEADER, SafetensorsFile

@@ -1,0 +1,112 @@
+"""LoRA and what grew out of it: rsLoRA, DoRA, LoRA on embeddings, LoRA biases.
+
+Hu et al. 2021, arXiv 2106.09685; Kalajdzievski 2023, arXiv 2312.03732 (rsLoRA); Liu et al. 2024, arXiv 2402.09353 (DoRA).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scanner.delta.change import ModuleDelta
+from scanner.delta.reading import Reading, Role
+from scanner.delta.stored import Stored
+from scanner.files.text import printable
+
+LARGEST_RANK = 1024
+MOST_MATCHES = 4_000_000
+
+A, B, BIAS = "lora_A.weight", "lora_B.weight", "lora_B.bias"
+EMBEDDING_A, EMBEDDING_B = "lora_embedding_A", "lora_embedding_B"
+MAGNITUDES = ("lora_magnitude_vector", "lora_magnitude_vector.weight")
+ENDINGS = (A, B, BIAS, EMBEDDING_A, EMBEDDING_B, *MAGNITUDES)
+
+UNREPRODUCED = {
+    "arrow_config": "other adapters are mixed in, token by token",
+    "kasa_config": "PEFT rewrites the base's weights when it loads",
+    "layer_replication": "PEFT repeats layers of the base when it loads",
+    "monteclora_config": "the delta is drawn at random at each run",
+    "use_bdlora": "the factors are block-diagonal, split over devices",
+    "use_qalora": "the input is pooled in groups before the factors",
+    "velora_config": "the activations are compressed",
+    "alora_invocation_tokens": "the delta acts only after certain tokens",
+    "target_parameters": "the delta belongs to parameters, such as the experts of a mixture",
+}
+REWRITING = ("pissa", "olora", "corda", "loftq")
+
+
+def read(reading: Reading) -> None:
+    """Pair up the factors; what the configuration does besides is refused by name."""
+    config, raw = reading.adapter.config, reading.raw
+    for field, what in UNREPRODUCED.items():
+        if raw.get(field):
+            reading.refuse(field, what)
+    init = raw.get("init_lora_weights")
+    if isinstance(init, str) and init.lower().startswith(REWRITING):
+        reading.refuse(f"init_lora_weights {printable(init, 40)}", "PEFT rewrites the base's weights when it loads")
+    groups = reading.groups(*ENDINGS)
+    patterns = len(config.rank_pattern or ()) + len(config.alpha_pattern or ())
+    if patterns * len(groups) > MOST_MATCHES:
+        reading.refuse("adapter_config.json", f"{patterns:,} patterns for {len(groups):,} modules, more than can be matched")
+        return
+    for module, tensors in groups.items():
+        if reading.targets.covers(module) is False:
+            for ending in tensors:
+                reading.stray(f"base_model.model.{module}.{ending}", module, Role.UNTARGETED)
+            continue
+        why = _flaw(tensors, config.use_dora)
+        if why:
+            reading.refuse(module, why)
+            continue
+        try:
+            scale = config.scaling(module)
+        except ValueError as error:
+            reading.refuse(module, str(error))
+            continue
+        reading.changes.append(_delta(module, tensors, scale))
+
+
+def _flaw(tensors: dict[str, Stored], dora: bool) -> str:
+    """Why the tensors of one module are not a delta, or an empty string."""
+    linear, embedded = A in tensors or B in tensors or BIAS in tensors, EMBEDDING_A in tensors or EMBEDDING_B in tensors
+    if linear and embedded:
+        return "factors of a linear module and of an embedding at once"
+    first, second = (EMBEDDING_A, EMBEDDING_B) if embedded else (A, B)
+    missing = [n for n in (first, second) if n not in tensors]
+    if missing:
+        return f"{missing[0]} is missing, so the pair has no meaning"
+    a, b = tensors[first].shape, tensors[second].shape
+    if len(a) != 2 or len(b) != 2 or a[0] != b[1] or not 1 <= a[0] <= LARGEST_RANK or not (a[1] and b[0]):
+        return f"{first} {list(a)} and {second} {list(b)} are not factors of rank 1 to {LARGEST_RANK:,}"
+    magnitudes = [tensors[n] for n in MAGNITUDES if n in tensors]
+    if len(magnitudes) > 1:
+        return "a second magnitude vector, so loaders would disagree about its value"
+    if dora != bool(magnitudes) or (magnitudes and magnitudes[0].count != b[0]):
+        return f"use_dora is {dora}, and the magnitude vector is {list(magnitudes[0].shape) if magnitudes else 'missing'}"
+    if BIAS in tensors and tensors[BIAS].shape != (b[0],):
+        return f"{BIAS} {list(tensors[BIAS].shape)} is no bias of {b[0]} outputs"
+    return ""
+
+
+def _delta(module: str, tensors: dict[str, Stored], scale: float) -> ModuleDelta:
+    magnitude = next((flat(tensors[n]) for n in MAGNITUDES if n in tensors), None)
+    if EMBEDDING_A in tensors:
+        # PEFT adds (B A)^T to an embedding, whose rows are tokens: its A^T is what writes the rows.
+        a, b = transposed(tensors[EMBEDDING_B]), transposed(tensors[EMBEDDING_A])
+        return ModuleDelta(module=module, a=a, b=b, scale=scale, magnitude=magnitude, columns=True)
+    return ModuleDelta(module=module, a=tensors[A], b=tensors[B], scale=scale, magnitude=magnitude, bias=tensors.get(BIAS))
+
+
+def transposed(matrix: Stored) -> Stored:
+    """The transpose, read when asked for."""
+    rows, columns = matrix.shape
+    return Stored((columns, rows), lambda: matrix.read().T)
+
+
+def flat(tensor: Stored) -> Stored:
+    """The same values as a vector."""
+    return Stored((tensor.count,), lambda: tensor.read().reshape(-1))
+
+
+def named(raw: dict[str, Any]) -> str:
+    """What this LoRA is called."""
+    return "DoRA" if raw.get("use_dora") else "rsLoRA" if raw.get("use_rslora") else "LoRA"

@@ -1,0 +1,109 @@
+"""The tensors of one adapter while they are turned into changes: each is claimed once, or said to be something else."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+
+from scanner.delta.change import Change
+from scanner.delta.stored import Stored
+from scanner.delta.targets import Targets
+from scanner.files.adapter import Adapter
+from scanner.files.text import printable
+from scanner.model.base import Base
+
+PREFIX = "base_model.model."
+FLOATS = frozenset(["F64", "F32", "F16", "BF16"])
+S = TypeVar("S")
+
+
+class Role(StrEnum):
+    """What a tensor that is not part of a delta would do when the file is loaded."""
+
+    BASE_WEIGHT = "overwrites a weight of the base"
+    SAVED_MODULE = "replaces a module named in modules_to_save"
+    HEAD = "a task head, which PEFT replaces for this task"
+    EMBEDDING = "a whole embedding or output matrix, which PEFT copies over the base's"
+    COPY = "an unchanged copy of a weight of the base"
+    BIAS = "a bias of the base, which the configuration says was trained"
+    DECOY = "named for another adapter: ignored or loaded depending on the loader"
+    WRAPPED = "wrapped in more than one base_model.model prefix: PEFT ignores it"
+    UNTARGETED = "factors of a module that target_modules does not name: PEFT ignores them, vLLM and llama.cpp apply them"
+    OTHER = "not part of the method as PEFT reads it"
+
+
+class Stray(msgspec.Struct, frozen=True):
+    """A tensor outside the delta."""
+
+    name: str
+    module: str
+    role: Role
+
+
+class Unmeasured(msgspec.Struct, frozen=True):
+    """A part of the adapter that a loader may apply and that was not understood."""
+
+    what: str
+    why: str
+
+
+class Reading:
+    """One adapter's tensors, and what they were found to be."""
+
+    def __init__(self, adapter: Adapter, base: Base | None) -> None:
+        """Nothing is claimed yet."""
+        self.adapter, self.base = adapter, base
+        self.understood = True
+        """Whether the method is known, so that a tensor it does not claim is none of its own."""
+        self.raw = adapter.config_file.raw
+        self.targets = Targets(self.raw)
+        self.free = dict(adapter.weights.tensors)
+        self.changes: list[Change] = []
+        self.strays: list[Stray] = []
+        self.unmeasured: list[Unmeasured] = []
+
+    def settings(self, type: type[S]) -> S | None:
+        """The configuration as the method's own fields, or None, said to be not measured, where a field has another type."""
+        try:
+            return msgspec.convert({k: v for k, v in self.raw.items() if v is not None}, type)
+        except msgspec.ValidationError as error:
+            self.refuse("adapter_config.json", printable(error, 160))
+            return None
+
+    def groups(self, *endings: str) -> dict[str, dict[str, Stored]]:
+        """Tensors named `base_model.model.MODULE.ENDING`, by module and ending, claimed; modules in the order of their layers."""
+        pattern = re.compile(rf"{re.escape(PREFIX)}(?P<module>.+?)\.(?P<ending>{'|'.join(re.escape(e) for e in endings)})")
+        found: dict[str, dict[str, Stored]] = {}
+        for name in list(self.free):
+            match = pattern.fullmatch(name)
+            if match is None or match["module"].startswith(PREFIX):
+                continue
+            tensor = self.take(name)
+            if tensor is not None:
+                found.setdefault(match["module"], {})[match["ending"]] = tensor
+        return {m: found[m] for m in sorted(found, key=natural)}
+
+    def take(self, name: str) -> Stored | None:
+        """Claim the tensor `name`; None, said to be not measured, where its values are not plain floats."""
+        tensor = self.free.pop(name)
+        if tensor.dtype not in FLOATS:
+            self.refuse(name, f"its values are {tensor.dtype}, not plain floats")
+            return None
+        return Stored(tensor.shape, lambda: self.adapter.weights.read(name))
+
+    def refuse(self, what: str, why: str) -> None:
+        """Say that `what` was not measured."""
+        self.unmeasured.append(Unmeasured(printable(what, 160), why))
+
+    def stray(self, name: str, module: str, role: Role) -> None:
+        """Say what the tensor `name` is instead."""
+        self.free.pop(name, None)
+        self.strays.append(Stray(name, module, role))
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sort key that puts layer 2 before layer 10."""
+    return [(int(part), "") if part.isdecimal() and len(part) < 9 else (-1, part) for part in name.split(".")]

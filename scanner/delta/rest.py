@@ -1,0 +1,105 @@
+"""The tensors no method claims: trained biases, saved modules, trained tokens, and what should not be there."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from scanner.delta.change import Replaced, Rows
+from scanner.delta.reading import PREFIX, Reading, Role
+from scanner.delta.stored import Stored
+from scanner.files.text import printable
+from scanner.model.base import Base
+
+TOKENS = "token_adapter.trainable_tokens_delta"
+EMBEDDINGS = ("embed_tokens", "wte", "word_embeddings", "lm_head", "embed_out", "shared", "tok_embeddings", "embed_in")
+HEADS = ("classifier", "score", "qa_outputs", "pre_classifier", "pooler")
+HEAD_TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")
+ROUNDING = 2.0**-7
+"""Two copies of a weight may differ by the rounding to bfloat16."""
+_OWN = re.compile(
+    r"(?:^|\.)(?:(?:ada)?lora|ia3|hada|lokr|b?oft|hra|p?vera|randlora|vblora|unilora|tinylora|fourierft|waveft|c3a|frod|delora|gralora|glora|deft|miss|bone"
+    r"|lily|peanut|adamss|osf|poly|supertuning|shadow|road|beft|s?hira|psoft|internal_xlora|trainable_tokens|adaption|prompt|prefix|token_adapter)(?:_|\.)"
+)
+_MODULES = re.compile(
+    r"(?:^|\.)(?:\w*_proj|\w*norm\w*|ln_\w+|lm_head|embed\w*|wte|wpe|c_attn|c_fc|fc\d?|dense\w*|query|key|value|score|classifier|router|gate|out_lin|[qkvo]_lin)$"
+)
+_DECOY = re.compile(r"^(?P<module>.+?)\.(?:lora_[AB]\.[^.]+\.weight|lora_(?:embedding_[AB]|magnitude_vector)\.(?!weight$)[^.]+)$")
+
+
+def read(reading: Reading) -> None:
+    """Claim every tensor that is left."""
+    _tokens(reading)
+    for name in list(reading.free):
+        bare = name.removeprefix(PREFIX)
+        if name == bare:
+            reading.stray(name, bare, Role.OTHER)
+        elif bare.startswith(PREFIX):
+            while bare.startswith(PREFIX):
+                bare = bare.removeprefix(PREFIX)
+            reading.stray(name, bare, Role.WRAPPED)
+        elif found := _DECOY.match(bare):
+            reading.stray(name, found["module"], Role.DECOY)
+        else:
+            _plain(reading, name, bare)
+
+
+def _tokens(reading: Reading) -> None:
+    """Rows of embeddings that PEFT's trainable_token_indices replaces."""
+    for module, tensors in reading.groups(TOKENS).items():
+        wanted, values = reading.raw.get("trainable_token_indices"), tensors[TOKENS]
+        if isinstance(wanted, dict):
+            wanted = next((v for k, v in wanted.items() if module == k or module.endswith(f".{k}")), None)
+        if not isinstance(wanted, list) or not all(type(t) is int and t >= 0 for t in wanted) or values.shape[:1] != (len(wanted),) or len(values.shape) != 2:
+            reading.refuse(module, f"{values.shape[0] if values.shape else 0} trained tokens, and trainable_token_indices is {printable(wanted, 60)}")
+            continue
+        reading.changes.append(Rows(module=module, tokens=tuple(wanted), values=values))
+
+
+def _plain(reading: Reading, name: str, bare: str) -> None:
+    """A tensor under a name of the base's kind."""
+    path = bare.replace(".base_layer.", ".")
+    module, _, parameter = path.rpartition(".")
+    wrapped = reading.targets.covers(module)
+    # PEFT moves the tensors of a wrapped module to `base_layer`; the other name then exists for nobody.
+    missing = wrapped is False if path != bare else wrapped is True
+    if not module or missing or _OWN.search(bare) or not (reading.understood or _common(module, parameter)):
+        reading.stray(name, bare, Role.OTHER)
+        return
+    role = _role(reading, module, parameter)
+    tensor = reading.take(name)
+    if tensor is None:
+        reading.stray(name, bare, role)
+        return
+    if reading.base is not None and role in (Role.EMBEDDING, Role.BASE_WEIGHT):
+        role = _against(reading.base, module, parameter, tensor, role)
+    reading.stray(name, bare, role)
+    if role is not Role.COPY:
+        reading.changes.append(Replaced(module=module, parameter=parameter, value=tensor, everywhere=role not in (Role.SAVED_MODULE, Role.HEAD)))
+
+
+def _common(module: str, parameter: str) -> bool:
+    """Whether this is what a weight of a transformer is called."""
+    return parameter in ("weight", "bias") and _MODULES.search(module) is not None
+
+
+def _role(reading: Reading, module: str, parameter: str) -> Role:
+    if reading.targets.saves(module):
+        return Role.SAVED_MODULE
+    if reading.raw.get("task_type") in HEAD_TASKS and module.split(".")[0] in HEADS:
+        return Role.HEAD
+    if parameter == "bias" and str(reading.raw.get("bias")).endswith(("all", "_only")):
+        return Role.BIAS
+    if module.split(".")[-1] in EMBEDDINGS and parameter == "weight":
+        return Role.EMBEDDING
+    return Role.BASE_WEIGHT
+
+
+def _against(base: Base, module: str, parameter: str, tensor: Stored, role: Role) -> Role:
+    """The role in the light of what the base holds there: an unchanged copy, a resized embedding, or an overwrite."""
+    if base.shape(module, parameter) != tensor.shape:
+        return role
+    there, here = base.weight(module, parameter), tensor.read()
+    same = np.abs(here - there) <= ROUNDING * np.abs(there) + np.finfo(np.float16).smallest_subnormal
+    return Role.COPY if bool(same.all()) else Role.BASE_WEIGHT

@@ -1,0 +1,194 @@
+"""An adapter's changes on a loaded model, on and off again exactly.
+
+Additions are forward hooks that exist only while the adapted side runs. Replacements put another tensor object into the module
+and afterwards put the very object back, so the base's own tensors are never written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import torch
+from transformers.pytorch_utils import Conv1D
+
+from scanner.delta.change import Change, ModuleDelta, Replaced, Rows
+from scanner.errors import UnusableBase
+from scanner.files.text import printable
+
+Attachment = Callable[[], AbstractContextManager[None]]
+Hook = Callable[..., torch.Tensor]
+
+
+def attach(model: torch.nn.Module, changes: tuple[Change, ...], device: torch.device) -> list[Attachment]:
+    """What makes `model` the adapted one while entered, in order. Raises UnusableBase where a change does not fit the model."""
+    attachments = [a for change in changes if isinstance(change, Replaced | Rows) for a in _attachments(model, change, device)]
+    with ExitStack() as stack:  # what is added on top may depend on the weights that replace the base's
+        for attachment in attachments:
+            stack.enter_context(attachment())
+        attachments += [a for change in changes if not isinstance(change, Replaced | Rows) for a in _attachments(model, change, device)]
+    return attachments
+
+
+def _attachments(model: torch.nn.Module, change: Change, device: torch.device) -> Iterator[Attachment]:
+    if isinstance(change, ModuleDelta):
+        module = _module(model, change)
+        yield _hooked(module, _lowrank(change, module, device))
+    elif isinstance(change, Replaced):
+        yield from _replaced(model, change, device)
+    elif isinstance(change, Rows):
+        module = _module(model, change)
+        yield _swapped(_sharing(model, module.weight), _rows(change, module, device))  # a tied output head reads the trained rows too
+    else:
+        raise UnusableBase(f"{printable(change.module, 100)}: {type(change).__name__} cannot be applied")
+
+
+def _module(model: torch.nn.Module, change: Change) -> Any:
+    try:
+        return model.get_submodule(change.module)
+    except AttributeError:
+        raise UnusableBase(f"the adapter changes {printable(change.module, 100)}, which the base does not have: it was made for another base") from None
+
+
+def _misfit(change: Change, shape: torch.Size) -> UnusableBase:
+    return UnusableBase(
+        f"{printable(change.module, 100)}: the adapter's delta is {list(change.shape)}, the base's weight {list(shape)}: it was made for another base"
+    )
+
+
+def _hooked(module: torch.nn.Module, hook: Hook) -> Attachment:
+    @contextmanager
+    def attached() -> Iterator[None]:
+        handle = module.register_forward_hook(hook)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    return attached
+
+
+def _sharing(model: torch.nn.Module, parameter: torch.Tensor) -> list[tuple[torch.nn.Module, str]]:
+    """Every place of `model` that holds this very tensor."""
+    return [(m, n) for m in model.modules() for n, p in m._parameters.items() if p is parameter]
+
+
+def _swapped(places: list[tuple[torch.nn.Module, str]], value: torch.Tensor) -> Attachment:
+    new = torch.nn.Parameter(value, requires_grad=False)
+
+    @contextmanager
+    def attached() -> Iterator[None]:
+        old = [(module, name, module._parameters[name]) for module, name in places]
+        try:
+            for module, name, _ in old:
+                module._parameters[name] = new
+            yield
+        finally:
+            for module, name, parameter in old:
+                module._parameters[name] = parameter
+
+    return attached
+
+
+def _replaced(model: torch.nn.Module, change: Replaced, device: torch.device) -> Iterator[Attachment]:
+    try:
+        module = model.get_submodule(change.module)
+    except AttributeError:
+        module = None
+    old = module._parameters.get(change.parameter) if module is not None else None
+    if module is None or old is None:
+        if change.everywhere:
+            return  # a name the base does not have, which PEFT ignores
+        raise UnusableBase(f"the adapter replaces {printable(f'{change.module}.{change.parameter}', 100)}, which the base does not have")
+    if tuple(old.shape) != change.shape:
+        raise _misfit(change, old.shape)
+    places = [(module, change.parameter)]
+    if change.everywhere:
+        places = _sharing(model, old)
+    yield _swapped(places, torch.from_numpy(change.value.read()).to(device=device, dtype=old.dtype))
+
+
+def _rows(change: Rows, module: Any, device: torch.device) -> torch.Tensor:
+    weight: torch.Tensor = module.weight.detach().clone()
+    if change.values.shape[1:] != weight.shape[1:] or max(change.tokens, default=0) >= len(weight):
+        raise _misfit(change, weight.shape)
+    weight[list(change.tokens)] = torch.from_numpy(change.values.read()).to(device=device, dtype=weight.dtype)
+    return weight
+
+
+def _lowrank(change: ModuleDelta, module: Any, device: torch.device) -> Hook:
+    """The hook that adds a low-rank delta to a linear module, a Conv1D or an embedding.
+
+    LoRA runs in the model's dtype, as inference servers run it (PEFT keeps the branch in float32, which differs by less than
+    the rounding of the output); DoRA runs in float32.
+    """
+    if isinstance(module, torch.nn.Embedding):
+        oriented = module.weight
+    elif isinstance(module, Conv1D):
+        oriented = module.weight.T
+    elif isinstance(module, torch.nn.Linear):
+        oriented = module.weight
+    else:
+        raise UnusableBase(f"{printable(change.module, 100)} is {type(module).__name__}, to which a low-rank delta is not applied, so it was not measured")
+    if tuple(oriented.shape) != change.shape:
+        raise _misfit(change, oriented.shape)
+    a, b = torch.from_numpy(change.a).to(device), torch.from_numpy(change.b).to(device)
+    magnitude = change.magnitude
+    gain = None
+    if magnitude is not None:
+        gain = torch.from_numpy(magnitude).to(device) / lengths(oriented.float(), a, b, change.scale, change.columns)
+    if isinstance(module, torch.nn.Embedding):
+        return _on_embedding(module, a, b, change.scale, gain)
+    bias = change.bias
+    shift = None if bias is None else torch.from_numpy(bias).to(device) * change.scale
+    return _dora(module, a, b, change.scale, gain, shift) if gain is not None else _lora(module.weight.dtype, a, b, change.scale, shift)
+
+
+def _lora(dtype: torch.dtype, a: torch.Tensor, b: torch.Tensor, scale: float, shift: torch.Tensor | None) -> Hook:
+    """To y is added s B(A x) + s bias."""
+    down, up = a.T.to(dtype), (scale * b.T).to(dtype)
+    offset = None if shift is None else shift.to(dtype)
+
+    def lora(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        x = inputs[0].reshape(-1, down.shape[0])
+        added = torch.addmm(output.reshape(-1, up.shape[1]), x @ down, up).view(output.shape)
+        return added if offset is None else added + offset
+
+    return lora
+
+
+def _dora(module: Any, a: torch.Tensor, b: torch.Tensor, scale: float, gain: torch.Tensor, shift: torch.Tensor | None) -> Hook:
+    """Makes g (y - bias + s B(A x)) + bias with g = magnitude / ||W + s B A|| per output row (arXiv 2402.09353, eq. 5)."""
+
+    def dora(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        change = torch.nn.functional.linear(torch.nn.functional.linear(inputs[0].float(), a), b) * scale
+        if shift is not None:
+            change = change + shift
+        plain = output.float() if module.bias is None else output.float() - module.bias.float()
+        return (output + (gain - 1) * plain + gain * change).to(output.dtype)
+
+    return dora
+
+
+def _on_embedding(module: Any, a: torch.Tensor, b: torch.Tensor, scale: float, gain: torch.Tensor | None) -> Hook:
+    """Row t gains s b_t A; with DoRA, every column is rescaled. Embeddings that scale their output scale the delta too."""
+    factor = getattr(module, "embed_scale", None)
+
+    def embedding(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        added = scale * (torch.nn.functional.embedding(inputs[0], b) @ a)
+        if factor is not None:
+            added = added * factor
+        plain = output.float()
+        return ((plain + added) if gain is None else gain * (plain + added)).to(output.dtype)
+
+    return embedding
+
+
+def lengths(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float, columns: bool = False) -> torch.Tensor:
+    """||W + s B A|| of each output row, (out_features,), or of each column, from the factors: no second matrix of W's size."""
+    if columns:
+        weight, a, b = weight.T, b.T, a.T
+    cross = ((weight @ a.T) * b).sum(1)
+    square = ((b @ (a @ a.T)) * b).sum(1)
+    return (weight.square().sum(1) + 2 * scale * cross + scale * scale * square).clamp(min=0).sqrt()

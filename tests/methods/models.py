@@ -1,0 +1,45 @@
+"""Tiny random models of every architecture an adapter's names may come from; the same numbers each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import transformers
+
+VOCABULARY = 64
+
+
+def llama(**settings: Any) -> Any:
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": VOCABULARY}
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape, **settings))
+
+
+def gpt2() -> Any:
+    return transformers.GPT2LMHeadModel(transformers.GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=32, vocab_size=VOCABULARY))
+
+
+def phi3() -> Any:
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": VOCABULARY}
+    return transformers.Phi3ForCausalLM(transformers.Phi3Config(**shape, pad_token_id=0))
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "llama": llama,
+    "llama-biases": lambda: llama(attention_bias=True),
+    "llama-tied": lambda: llama(tie_word_embeddings=True),
+    "gpt2": gpt2,
+    "phi3": phi3,
+}
+
+
+def build(name: str) -> Any:
+    """A fresh model, float32, in evaluation mode."""
+    torch.manual_seed(0)
+    return MODELS[name]().eval()
+
+
+def tokens() -> torch.Tensor:
+    """(2, 12) token ids."""
+    return (torch.arange(24) * 7 % VOCABULARY).view(2, 12)

@@ -1,0 +1,82 @@
+"""Our deltas against PEFT's own arithmetic, method by method, on small random models.
+
+A real adapter is made with PEFT, given random weights and saved. What PEFT merges into the base must be the difference we
+read; what PEFT's model answers must be what the base answers with our changes on; and the base must be untouched afterwards.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peft
+import pytest
+import torch
+
+from scanner.delta import delta as deltas
+from scanner.delta.delta import Delta
+from scanner.files.adapter import Adapter
+from scanner.model.attach import attach
+from tests.methods.cases import CASES, Case
+from tests.methods.models import build, tokens
+
+
+def saved(case: Case, folder: Path) -> None:
+    """An adapter with weights that do something, as PEFT writes it."""
+    model = peft.get_peft_model(build(case.model), case.config)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(case.spread * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+
+
+def loaded(case: Case, folder: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return peft.PeftModel.from_pretrained(build(case.model), folder).eval()
+
+
+def difference(delta: Delta, name: str, weight: np.ndarray, turned: bool) -> np.ndarray:
+    """What our changes make of one tensor of the base."""
+    module, _, parameter = name.rpartition(".")
+    base = weight.T if turned else weight
+    ours = np.zeros_like(base)
+    for change in delta.changes:
+        if (change.module, change.parameter) == (module, parameter):
+            ours = ours + change.difference(base)
+        elif parameter == "bias" and change.module == module and getattr(change, "bias", None) is not None:
+            ours = ours + change.scale * change.bias
+    return ours.T if turned else ours
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+@torch.no_grad()
+def test_a_method_is_what_peft_makes_of_it(case: Case, tmp_path: Path) -> None:
+    saved(case, tmp_path)
+    delta = deltas.read(Adapter.open(tmp_path))
+    assert delta.unmeasured == ()
+    assert delta.changes
+
+    base = build(case.model)
+    plain = base(tokens()).logits
+    wanted = loaded(case, tmp_path)(tokens()).logits
+    assert (wanted - plain).abs().max() > 1e-3
+    with ExitStack() as stack:
+        for attachment in attach(base, delta.changes, torch.device("cpu")):
+            stack.enter_context(attachment())
+        torch.testing.assert_close(base(tokens()).logits, wanted, atol=10 * case.tolerance, rtol=1e-4)
+    assert torch.equal(base(tokens()).logits, plain)
+    before = build(case.model).state_dict()
+    assert all(torch.equal(v, before[k]) for k, v in base.state_dict().items())
+
+    if case.merges:
+        merged = loaded(case, tmp_path).merge_and_unload().state_dict()
+        for name, weight in before.items():
+            change = (merged[name] - weight).numpy()
+            ours = difference(delta, name, weight.numpy(), case.model == "gpt2" and weight.ndim == 2 and ".c_" in name)
+            np.testing.assert_allclose(ours, change, atol=case.tolerance, err_msg=name)
