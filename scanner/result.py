@@ -1,9 +1,13 @@
-"""The result of one scan: everything a report needs, versioned by a JSON Schema."""
+"""The result of one scan: everything a report needs, versioned by a JSON Schema.
+
+`schema_version` counts breaking changes: a field that goes, or that means something else. A field that is added has a default and
+changes nothing: older files are read with the default, and older readers leave out what they do not know. A reader refuses a version
+that is not its own. `unmask schema` prints the schema; docs/result.schema.json is the one of this version.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -134,9 +138,3 @@ def load(path: Path | str) -> Result:
 def write(result: Result, path: Path) -> None:
     """Write result.json whole or not at all."""
     cache.write_atomic(path, dumps(result))
-
-
-def schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of result.json."""
-    document = msgspec.json.schema(Result)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:unmask:result:1", **document}

@@ -33,6 +33,12 @@ def sign_option() -> Callable[[Any], Any]:
     return click.option("--sign", type=click.Path(path_type=Path), help="EC private key (PEM): writes a signed attestation as well.")
 
 
+def fail_on_option() -> Callable[[Any], Any]:
+    """`--fail-on`."""
+    told = "Worst outcome that still exits 0 is the one below."
+    return click.option("--fail-on", type=click.Choice(["review", "block"]), default="block", show_default=True, help=told)
+
+
 def chosen(names: str) -> list[type[Report]]:
     """The formats named in `names`, which commas separate. Raises ScanError for one that is not installed."""
     from scanner.report import reports

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from scanner.cli._output import chosen, formats_option, output_option, sign_option, write
+from scanner.cli._output import chosen, fail_on_option, formats_option, output_option, sign_option, write
+from scanner.cli._terminal import loudness, loudness_options, say
 from scanner.cli._trust import trust, trust_options
 from scanner.errors import ScanError
 from scanner.files.text import printable
@@ -25,32 +26,30 @@ from scanner.files.text import printable
 @formats_option("html,json")
 @output_option("unmask-report")
 @sign_option()
-@click.option(
-    "--fail-on", type=click.Choice(["review", "block"]), default="block", show_default=True, help="Worst outcome that still exits 0 is the one below."
-)
+@fail_on_option()
 @click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 @click.option("--allow-hub", is_flag=True, help="Allow the network, to fetch the base from the Hugging Face Hub.")
 @trust_options
+@loudness_options
 def command(
     adapter: Path, base: str | None, profile: str, policy: Path | None, system_prompt: str | None, chat_template: Path | None,
-    device: str, formats: str, output: Path, sign: Path | None, fail_on: str, seed: int, allow_hub: bool, **pinned: Any,
+    device: str, formats: str, output: Path, sign: Path | None, fail_on: str, seed: int, allow_hub: bool, verbose: bool, quiet: bool, **pinned: Any,
 ) -> None:  # fmt: skip
     """Scan the folder ADAPTER and write a report.
 
     Exit codes: 0 pass (or review, unless --fail-on review), 1 the policy fails it, 2 the scan could not be done or is incomplete.
     """
-    from scanner.cli._terminal import say
     from scanner.progress import Reporter
     from scanner.scan import scan
 
-    kinds = chosen(formats)
-    reporter = Reporter()
+    kinds, loud = chosen(formats), loudness(verbose, quiet)
+    reporter = Reporter(quiet or None)
     with reporter.live():
         result = scan(
             adapter, base, profile=profile, policy=policy, device=device, system_prompt=system_prompt,
             chat_template=_text(chat_template), seed=seed, allow_hub=allow_hub, trust=trust(allow_hub, **pinned), reporter=reporter,
         )  # fmt: skip
-    say(result, write(result, kinds, output, sign))
+    say(result, write(result, kinds, output, sign), loud)
     sys.exit(result.verdict.exit_code(fail_on == "review"))
 
 

@@ -9,8 +9,10 @@ from jsonschema import Draft202012Validator
 
 from scanner.demo.base import shipped
 from scanner.errors import ScanError
-from scanner.result import Result, dumps, load, schema, write
+from scanner.result import Result, dumps, load, write
 from scanner.scan import scan
+from scanner.schema import schema, text
+from scanner.verdict import Outcome, Reason
 from tests.adapters import adapter, documented
 
 
@@ -56,3 +58,41 @@ def test_what_is_not_a_result_is_refused_in_one_line(tampered: Result, tmp_path:
         assert str(error.value).isprintable()
     with pytest.raises(ScanError, match="cannot be read"):
         load(tmp_path / "none.json")
+
+
+def test_the_schema_in_the_documentation_is_current() -> None:
+    committed = (Path(__file__).parents[2] / "docs" / "result.schema.json").read_bytes()
+    assert committed == text(), "result.json changed: run `unmask schema > docs/result.schema.json`"
+
+
+def test_the_schema_explains_itself() -> None:
+    found = schema()["$defs"]
+    assert found["Witness"]["properties"]["new_tokens"]["description"] == "Longest answer, in tokens."
+    assert found["PairedTest"]["properties"]["high"]["description"] == "95 % interval of `change` (Newcombe 1998, method 10)."
+    assert "Kind" in found
+
+
+def test_a_reader_takes_fields_it_does_not_know_and_fills_those_it_misses(tampered: Result, tmp_path: Path) -> None:
+    newer = json.loads(dumps(tampered))
+    newer["invented_later"] = {"a": [1]}
+    newer["verdict"]["also_later"] = True
+    for added in ("licence", "datasets"):
+        del newer["scope"]["adapter"][added]
+    (tmp_path / "r.json").write_text(json.dumps(newer))
+    found = load(tmp_path / "r.json")
+    assert found.findings == tampered.findings
+    assert found.scope.adapter.licence == ""
+
+
+def test_a_result_that_contradicts_itself_is_refused(tampered: Result, tmp_path: Path) -> None:
+    for broken in (
+        msgspec.structs.replace(tampered, rules=()),
+        msgspec.structs.replace(tampered, findings=()),
+        msgspec.structs.replace(tampered, verdict=msgspec.structs.replace(tampered.verdict, reasons=(Reason(outcome=Outcome.BLOCK, text="x", finding=-1),))),
+    ):
+        (tmp_path / "r.json").write_bytes(dumps(broken))
+        with pytest.raises(ScanError, match="not an unmask result"):
+            load(tmp_path / "r.json")
+    (tmp_path / "deep.json").write_bytes(b'{"x":' + b"[" * 200_000)
+    with pytest.raises(ScanError):
+        load(tmp_path / "deep.json")
