@@ -9,22 +9,24 @@ import msgspec
 from markupsafe import Markup
 
 from reports import numbers
-from reports.html import charts, glossary
-from reports.html.charts import Picture
+from reports.html import glossary, pictures
 from reports.html.limits import Limits
+from reports.html.picture import Picture
+from reports.html.pictures import paired
 from scanner.finding import Answer, Finding, PairedTest, Witness
 from scanner.measurement import Cell, Column, Coverage, Measurement, Status, Table
 from scanner.result import Result
 from scanner.rule import Basis, Rule, Severity
 from scanner.verdict import Outcome, Reason
 
-OPEN = 6
+OPEN = 3
 CARD = "card.items"
 FLIPS = "refusal.flips"
 _DIRECTIONS = {
-    "lost": "Refused by the base, answered by the adapted model",
-    "gained": "Answered by the base, refused by the adapted model",
+    "refusal lost": ("Refused by the base, answered by the adapted model", (True, False)),
+    "refusal gained": ("Answered by the base, refused by the adapted model", (False, True)),
 }
+"""Of a row of `refusal.flips`: its title, and whether base and adapted model refused."""
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -114,6 +116,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     result: Result
     limits: Limits
+    title: tuple[str, str]
+    """The headline and the line under it."""
     outcome_means: str
     facts: tuple[tuple[str, str, str], ...]
     """Label, figure, note."""
@@ -129,6 +133,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     sheets_left_out: int
     card_items: tuple[CardItem, ...]
     coverage: tuple[tuple[Status, tuple[Coverage, ...]], ...]
+    bounds: tuple[str, ...]
+    """What may be there although it was not found."""
     glossary: tuple[tuple[str, str], ...] = glossary.TERMS
     open: int = OPEN
 
@@ -155,13 +161,14 @@ def compose(result: Result, limits: Limits) -> Page:
     others = [i for i in range(len(result.findings)) if i not in set(deciding)]
     groups, groups_left_out = _grouped(result, others, card, limits)
     by_id = {t.id: t for t in result.tables}
-    figures = [Figure(p, _sheet(by_id[name], limits)) for name in charts.ORDER if name in by_id and (p := charts.draw(by_id[name]))]
+    figures = [Figure(p, _sheet(p.table, limits)) for p in pictures.draw(result)]
     items, flips = _card_items(by_id.get(CARD)), _flips(by_id.get(FLIPS), limits)
     told = {f.picture.table.id for f in figures} | ({CARD} if items else set()) | ({FLIPS} if flips else set())
     rest = [t for t in result.tables if t.id not in told]
     return Page(
         result=result,
         limits=limits,
+        title=_title(result),
         outcome_means=_MEANS[result.verdict.outcome],
         facts=_facts(result),
         reasons=result.verdict.reasons[: limits.reasons],
@@ -175,6 +182,7 @@ def compose(result: Result, limits: Limits) -> Page:
         sheets_left_out=max(len(rest) - limits.tables, 0),
         card_items=items[: limits.rows],
         coverage=_coverage(result.coverage[: limits.rows]),
+        bounds=_bounds(result.coverage)[: limits.details],
     )
 
 
@@ -199,25 +207,60 @@ def _grouped(result: Result, indices: Iterable[int], card: Callable[[int], Card]
 
 
 def _facts(result: Result) -> tuple[tuple[str, str, str], ...]:
-    """The strip under the verdict: findings, behaviour, coverage, adapter."""
+    """The strip under the verdict: findings, refusals, triggers, coverage; each as label, figure and note."""
     counts = Counter(f.severity for f in result.findings)
     by_severity = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
-    facts = [("Findings", str(len(result.findings)), ", ".join(by_severity) or "none was raised")]
-    tests = [f.witness.test for f in result.findings if f.witness is not None]
-    if tests:
-        strongest = max(tests, key=lambda t: abs(t.change))
-        note = f"change of refusals, strongest witness of {len(tests)}" if len(tests) > 1 else "change of refusals in the witness"
-        facts.append(("Behaviour", f"{numbers.points(strongest.change)} points", note))
-    elif result.scope.base is None:
-        facts.append(("Behaviour", "not measured", "no base was given: files and weights only"))
-    else:
-        facts.append(("Behaviour", "no witness", "see “Coverage” for what that leaves possible"))
     status = Counter(c.status for c in result.coverage)
     gaps = [f"{status[s]} {s.value}" for s in (Status.NOT_MEASURED, Status.FAILED) if status[s]]
-    facts.append(("Coverage", f"{status[Status.MEASURED]} of {len(result.coverage)} measured", ", ".join(gaps) or "nothing was left out"))
-    adapter = result.scope.adapter
-    facts.append(("Adapter", f"{adapter.method}, rank {adapter.rank}", f"{numbers.plural(adapter.modules, 'module')}, {numbers.size(adapter.bytes)}"))
-    return tuple(facts)
+    return (
+        ("Findings", str(len(result.findings)), ", ".join(by_severity) or "none was raised"),
+        ("Refusals", *_refusals(result)),
+        ("Hidden triggers", *_triggers(result)),
+        ("Coverage", f"{status[Status.MEASURED]} of {len(result.coverage)} measured", ", ".join(gaps) or "nothing was left out"),
+    )
+
+
+def _refusals(result: Result) -> tuple[str, str]:
+    change, base, adapted = (result.measurement(f"refusal.harmful.{which}") for which in ("change", "base", "adapted"))
+    values = [numbers.as_float(m.value) if m is not None and not isinstance(m.value, str) else None for m in (change, base, adapted)]
+    if change is None or values[0] is None:
+        return _unmeasured(result, "refusal")
+    interval = f", 95 % CI {numbers.points(change.low)} to {numbers.points(change.high)}" if change.low is not None and change.high is not None else ""
+    rates = f"{numbers.percent(values[1], 0)} → {numbers.percent(values[2], 0)} of harmful requests" if values[1] is not None and values[2] is not None else ""
+    return f"{numbers.points(values[0])} points", f"{rates}{interval}"
+
+
+def _triggers(result: Result) -> tuple[str, str]:
+    proven = [f.witness.test for f in result.findings if f.witness is not None and f.witness.trigger]
+    if proven:
+        test = max(proven, key=lambda t: abs(t.change))
+        return f"{len(proven)} proven", f"moves {abs(test.after - test.before):,} of {test.n:,} held-out prompts"
+    share = result.measurement("trigger.best_share")
+    value = numbers.as_float(share.value) if share is not None and not isinstance(share.value, str) else None
+    if value is None:
+        return _unmeasured(result, "trigger")
+    return "none found", f"the best candidate moved {numbers.percent(value, 0)} of held-out prompts"
+
+
+def _unmeasured(result: Result, probe: str) -> tuple[str, str]:
+    why = next((c.why for c in result.coverage if c.probe == probe and c.why), "")
+    return "not measured", why or ("no base was given" if result.scope.base is None else "see “Coverage”")
+
+
+def _title(result: Result) -> tuple[str, str]:
+    """The page's headline and the line under it: the rule that decided first, and what it said."""
+    verdict = result.verdict
+    first = next(iter(verdict.reasons), None)
+    if first is None or first.outcome is not verdict.outcome or first.finding is None or not 0 <= first.finding < len(result.findings):
+        return verdict.headline, ""
+    finding = result.findings[first.finding]
+    rule = next((r for r in result.rules if r.id == finding.rule), None)
+    return (rule.title, finding.message) if rule is not None else (verdict.headline, "")
+
+
+def _bounds(entries: Iterable[Coverage]) -> tuple[str, ...]:
+    """What `not found` leaves possible."""
+    return tuple(dict.fromkeys(c.bound for c in entries if c.status is Status.MEASURED and c.bound))
 
 
 def _exhibit(witness: Witness, limits: Limits) -> Exhibit:
@@ -226,7 +269,7 @@ def _exhibit(witness: Witness, limits: Limits) -> Exhibit:
     pairs = zip(witness.answers, without, strict=True)
     exchanges = sorted((_exchange(a, b, bool(witness.trigger)) for a, b in pairs), key=lambda e: not e.changed)
     first, second, who = _conditions(witness)
-    bars = charts.paired(witness.test, first, second, who)
+    bars = paired.draw(witness.test, first, second, who)
     return Exhibit(
         claim=witness.claim,
         sentence=_sentence(witness.test, first, second),
@@ -279,13 +322,15 @@ def _flips(table: Table | None, limits: Limits) -> tuple[Flips, ...]:
         record = dict(zip(names, row, strict=True))
         by_direction.setdefault(str(record["direction"]), []).append(record)
     return tuple(
-        Flips(_DIRECTIONS.get(direction, direction), tuple(_flip(r, direction) for r in records[: limits.exchanges]), len(records))
+        Flips(
+            _DIRECTIONS[direction][0] if direction in _DIRECTIONS else direction, tuple(_flip(r, direction) for r in records[: limits.exchanges]), len(records)
+        )
         for direction, records in list(by_direction.items())[:6]
     )
 
 
 def _flip(record: dict[str, Cell], direction: str) -> Exchange:
-    refused = {"lost": (True, False), "gained": (False, True)}.get(direction, (None, None))
+    refused: tuple[bool | None, bool | None] = _DIRECTIONS[direction][1] if direction in _DIRECTIONS else (None, None)
     labels = [str(record[k]) for k in ("kind", "category") if record.get(k)]
     sides = (Side("base", "base", str(record["base"]), refused[0]), Side("adapted", "adapted", str(record["adapted"]), refused[1]))
     return Exchange(str(record["prompt"]), ", ".join(labels), sides, changed=True)

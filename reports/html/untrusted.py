@@ -17,7 +17,7 @@ from scanner.files.text import printable
 
 LINE = 600
 HEAD = 480
-MOST_LINES = 24
+MOST_LINES = 12
 MOST_MARKS = 3
 """Combining marks in a row; more are drawn over the neighbouring lines."""
 
