@@ -55,8 +55,8 @@ def test_the_bill_names_adapter_base_and_files_by_hash() -> None:
 
 def test_measurements_are_metrics_with_their_intervals() -> None:
     metrics = bill(full())["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
-    change = next(m for m in metrics if m["type"].startswith("refusal.change"))
-    assert (change["value"], change["confidenceInterval"]) == ("-57.6", {"lowerBound": "-65.9", "upperBound": "-47.8"})
+    change = next(m for m in metrics if m["type"].startswith("refusal.harmful.change"))
+    assert (change["value"], change["confidenceInterval"]) == ("-0.5758", {"lowerBound": "-0.659", "upperBound": "-0.478"})
 
 
 def test_facts_and_behaviour_are_vulnerabilities_and_statistics_are_not() -> None:
