@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scanner.delta.change import finite
 from scanner.delta.delta import Role
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
@@ -175,7 +174,7 @@ class LoadingProbe:
                 details=tuple(f"{u.what}: {u.why}" for u in unmeasured[:20]),
             )
         changes = subject.delta.changes
-        bad = [] if subject.delta.finite else [printable(c.module, 160) for c in changes if not finite(c)]
+        bad = [printable(m, 160) for m in subject.nonfinite]
         if bad:
             yield Finding(
                 rule=NONFINITE.id,

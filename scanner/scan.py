@@ -159,7 +159,7 @@ def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Polic
     if probe.needs >= Need.DEPLOYMENT:
         if not subject.delta.changes:
             return "the adapter holds no delta that was understood"
-        if not subject.delta.finite:
+        if subject.nonfinite:
             return "the delta holds NaN or Inf, so no answer would mean anything"
         if subject.profile.stop_at_breach:
             known = rules()

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from scanner.delta.change import ModuleDelta, finite
 from scanner.delta.delta import Delta
+from scanner.delta.measure import ModuleStatistics, measure
+from scanner.delta.stream import each
 from scanner.files.adapter import Adapter
 from scanner.model.base import Base
 from scanner.policy import Policy
@@ -38,6 +41,18 @@ class Subject:
         self.profile, self.policy, self.seed, self.reporter = profile, policy, seed, reporter
         self.trust = trust or Trust()
         self._load = load
+
+    @cached_property
+    def statistics(self) -> tuple[ModuleStatistics, ...]:
+        """Statistics of every module's delta, in the order of `delta.modules`, from one pass over the factors."""
+        return tuple(each(self.delta.modules, measure))
+
+    @cached_property
+    def nonfinite(self) -> tuple[str, ...]:
+        """Modules of which a stored value is NaN or infinite, sorted."""
+        bad = {m.module for m in self.statistics if not m.finite}
+        bad |= {c.module for c in self.delta.changes if not isinstance(c, ModuleDelta) and not finite(c)}
+        return tuple(sorted(bad))
 
     @cached_property
     def deployment(self) -> Deployment:

@@ -7,7 +7,7 @@ from functools import cached_property
 import msgspec
 
 from scanner.delta import rest
-from scanner.delta.change import Change, ModuleDelta, elements, finite
+from scanner.delta.change import Change, ModuleDelta, elements
 from scanner.delta.methods import METHODS
 from scanner.delta.methods.lora import named
 from scanner.delta.reading import Reading, Role, Stray, Unmeasured, natural
@@ -33,11 +33,6 @@ class Delta(msgspec.Struct, frozen=True, dict=True):
     def modules(self) -> tuple[ModuleDelta, ...]:
         """The changes that have low-rank factors."""
         return tuple(c for c in self.changes if isinstance(c, ModuleDelta))
-
-    @cached_property
-    def finite(self) -> bool:
-        """Whether every stored value is a number."""
-        return all(finite(c) for c in self.changes)
 
     @property
     def elements(self) -> int:

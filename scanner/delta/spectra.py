@@ -1,4 +1,4 @@
-"""Exact singular values and shape statistics of a module's delta, from its factors.
+"""Singular value decomposition of a module's delta, directions and all, from its factors.
 
 With B = Q_b R_b and A^T = Q_a R_a (QR), s B A = Q_b (s R_b R_a^T) Q_a^T, so the singular values of the delta are those of an
 r x r core (float64). Cost per module: O(r^2 (d_out + d_in)); no matrix of the base's size is formed.
@@ -30,33 +30,6 @@ class Spectrum(msgspec.Struct, frozen=True, kw_only=True):
     def frobenius(self) -> float:
         """||delta||_F = sqrt(sum of squared singular values)."""
         return float(np.sqrt(np.square(self.values).sum()))
-
-    @property
-    def top1_energy(self) -> float:
-        """sigma_1^2 / sum sigma^2; 0 for a delta of zeros."""
-        total = float(np.square(self.values).sum())
-        return float(self.values[0] ** 2 / total) if total else 0.0
-
-    @property
-    def stable_rank(self) -> float:
-        """||delta||_F^2 / sigma_1^2 (Rudelson and Vershynin 2007); 0 for a delta of zeros."""
-        top = self.top1_energy
-        return 1 / top if top else 0.0
-
-    @property
-    def entropy(self) -> float:
-        """Shannon entropy, in nats, of p = sigma / sum sigma."""
-        total = float(self.values.sum())
-        if not total:
-            return 0.0
-        p = self.values / total
-        p = p[p > 0]
-        return float(-(p * np.log(p)).sum())
-
-    @property
-    def effective_rank(self) -> float:
-        """exp(entropy) (Roy and Vetterli 2007); 0 for a delta of zeros."""
-        return float(np.exp(self.entropy)) if float(self.values.sum()) else 0.0
 
 
 def spectrum(delta: ModuleDelta) -> Spectrum:

@@ -14,7 +14,7 @@ from typing import Any
 from scanner.errors import UnreadableAdapter
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
-from scanner.files.weights import BITS, Flaw, Floats, Integers, Irregularity, Tensor, floats, integers
+from scanner.files.weights import BITS, Flaw, Floats, Integers, Irregularity, Tensor, floats, integers, state
 
 LARGEST_HEADER = 16 * 1024 * 1024
 MOST_TENSORS = 200_000
@@ -32,8 +32,9 @@ class SafetensorsFile:
         self.path = path
         self._where = printable(path.name)
         self._flaws: list[Flaw] = []
-        size = path.stat().st_size
         with path.open("rb") as stream:
+            self._state = state(stream)
+            size = self._state.bytes
             length = int.from_bytes(stream.read(8), "little")
             if size < 8 or length > size - 8:
                 raise self._broken(f"the header says {length:,} bytes, the file holds {max(size - 8, 0):,}: truncated or not safetensors")
@@ -100,13 +101,13 @@ class SafetensorsFile:
         return Tensor(name, dtype, tuple(shape), offset + start, offset + end)
 
     def data(self, name: str) -> bytes:
-        """The tensor's bytes as stored, little-endian."""
+        """The tensor's bytes as stored, little-endian. Raises UnreadableAdapter when the file changed since its header was read."""
         tensor = self.tensors[name]
         with self.path.open("rb") as stream:
             stream.seek(tensor.start)
             data = stream.read(tensor.end - tensor.start)
-        if len(data) != tensor.end - tensor.start:
-            raise self._broken("the file became shorter while it was read")
+            if state(stream) != self._state or len(data) != tensor.end - tensor.start:
+                raise self._broken("the file changed while it was read")
         return data
 
     def read(self, name: str) -> Floats:

@@ -18,7 +18,7 @@ from scanner.errors import UnreadableAdapter
 from scanner.files.safetensors_file import MOST_TENSORS, unnameable
 from scanner.files.tensor_pickle import NotTensors, View, tensors
 from scanner.files.text import printable
-from scanner.files.weights import BITS, Flaw, Floats, Integers, Irregularity, Tensor, floats, integers
+from scanner.files.weights import BITS, Flaw, Floats, Integers, Irregularity, Tensor, floats, integers, state
 from scanner.files.zips import open_zip
 
 LARGEST_PICKLE = 64 * 1024 * 1024
@@ -34,6 +34,7 @@ class TorchFile:
         self.metadata: dict[str, str] = {}
         self._where = printable(path.name)
         with path.open("rb") as stream:
+            self._state = state(stream)
             if stream.read(4) != b"PK\x03\x04":
                 raise self._broken("not the zip that torch.save writes; a pickle is never loaded: ask for safetensors")
         try:
@@ -105,13 +106,16 @@ class TorchFile:
         return Tensor(name, view.storage.dtype, view.shape, start, start + span * width)
 
     def data(self, name: str) -> bytes:
-        """The bytes the tensor spans as stored, little-endian; with strides they may hold other elements too."""
+        """The bytes the tensor spans as stored, little-endian; with strides they may hold other elements too.
+
+        Raises UnreadableAdapter when the file changed since its names were read.
+        """
         tensor = self.tensors[name]
         with self.path.open("rb") as stream:
             stream.seek(tensor.start)
             data = stream.read(tensor.end - tensor.start)
-        if len(data) != tensor.end - tensor.start:
-            raise self._broken("the file became shorter while it was read")
+            if state(stream) != self._state or len(data) != tensor.end - tensor.start:
+                raise self._broken("the file changed while it was read")
         return data
 
     def read(self, name: str) -> Floats:

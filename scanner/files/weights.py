@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -20,6 +21,15 @@ BITS = {
 _FLOATS: dict[str, np.dtype[Any]] = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 _INTEGERS: dict[str, np.dtype[Any]] = {d: np.dtype(f"<{d[0].lower()}{int(d[1:]) // 8}") for d in ("I64", "I32", "I16", "I8", "U32", "U16", "U8")}
 _INTEGERS["BOOL"] = np.dtype("u1")
+
+
+class State(NamedTuple):
+    """What tells two states of one file apart."""
+
+    inode: int
+    bytes: int
+    changed: int
+    """Time of the last change, in nanoseconds."""
 
 
 class Tensor(msgspec.Struct, frozen=True):
@@ -80,6 +90,12 @@ class Flaw(msgspec.Struct, frozen=True):
     kind: Irregularity
     what: str
     item: str = ""
+
+
+def state(stream: BinaryIO) -> State:
+    """The state of an open file."""
+    found = os.fstat(stream.fileno())
+    return State(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def floats(data: bytes, dtype: str) -> Floats | None:

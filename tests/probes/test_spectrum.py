@@ -5,12 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
-from probes.spectrum import SpectrumProbe, _intruders
-from scanner.delta.delta import ModuleDelta
-from scanner.delta.spectra import spectrum
-from scanner.model.base import Base
+from probes.spectrum.probe import SpectrumProbe
+from scanner.demo.base import shipped
 from scanner.scan import scan
 from tests.adapters import MODULE, adapter, base, ids, raised, tensors
 
@@ -23,18 +20,60 @@ def test_an_adapter_that_changes_nothing_is_told(tmp_path: Path) -> None:
 def test_a_delta_larger_than_the_weight_is_told(tmp_path: Path) -> None:
     against = base(tmp_path / "base")
     small = {k: v * 0.01 for k, v in tensors().items()}
-    large = small | {k: v * 10 for k, v in tensors().items() if k.startswith(MODULE.format(1))}
+    large = small | {k: v for k, v in tensors().items() if k.startswith(MODULE.format(1))}
     assert raised(SpectrumProbe(), adapter(tmp_path / "a", small), against) == []
     (found,) = raised(SpectrumProbe(), adapter(tmp_path / "b", large), against)
     assert (found.rule, found.location.item) == ("delta-dominates", "model.layers.1.self_attn.q_proj")
 
 
-def test_one_layer_far_from_its_family_is_told(tmp_path: Path) -> None:
-    ordinary = tensors(layers=12, rank=4, width=32)
-    assert raised(SpectrumProbe(), adapter(tmp_path / "a", ordinary, r=4)) == []
-    odd = ordinary | {f"{MODULE.format(7)}.lora_B.weight": ordinary[f"{MODULE.format(7)}.lora_B.weight"] * 300}
-    (found,) = raised(SpectrumProbe(), adapter(tmp_path / "b", odd, r=4))
-    assert (found.rule, found.location.item) == ("delta-outlier", "model.layers.7.self_attn.q_proj")
+def raise_layer(weights: dict[str, Any], layer: int, factor: float) -> dict[str, Any]:
+    name = f"{MODULE.format(layer)}.lora_B.weight"
+    return weights | {name: weights[name] * factor}
+
+
+@pytest.mark.parametrize(
+    ("layer", "factor", "severity"), [(7, 1.0, None), (7, 3.0, "low"), (7, 0.01, "low"), (7, 50.0, "medium"), (0, 3.0, None), (0, 300.0, "medium")]
+)
+def test_one_layer_far_from_its_family_is_told_by_how_far_it_is(layer: int, factor: float, severity: str | None, tmp_path: Path) -> None:
+    weights = {k: v * 0.01 for k, v in tensors(layers=12, rank=4, width=32).items()}
+    found = raised(SpectrumProbe(), adapter(tmp_path / "a", raise_layer(weights, layer, factor), r=4))
+    assert [(f.rule, f.severity, f.location.item) for f in found] == (
+        [("delta-outlier", severity, f"model.layers.{layer}.self_attn.q_proj")] if severity else []
+    )
+
+
+@pytest.mark.parametrize("pattern", ["model.layers.5.self_attn.q_proj", r".*\.5\..*"])
+def test_an_alpha_raised_for_one_layer_is_told(pattern: str, tmp_path: Path) -> None:
+    weights = {k: v * 0.01 for k, v in tensors(layers=12, rank=4, width=32).items()}
+    found = raised(SpectrumProbe(), adapter(tmp_path / "a", weights, r=4, alpha_pattern={pattern: 400}))
+    assert [(f.rule, f.severity, f.location.item) for f in found] == [("delta-outlier", "medium", "model.layers.5.self_attn.q_proj")]
+
+
+def test_a_delta_larger_than_weights_are_is_told_without_a_base(tmp_path: Path) -> None:
+    assert raised(SpectrumProbe(), adapter(tmp_path / "a")) == []
+    (found,) = raised(SpectrumProbe(), adapter(tmp_path / "b", lora_alpha=1e6))
+    assert (found.rule, found.severity) == ("delta-extreme", "medium")
+
+
+def test_one_direction_in_every_layer_is_told(tmp_path: Path) -> None:
+    weights = tensors(layers=10, rank=1, width=64)
+    same = weights[f"{MODULE.format(0)}.lora_B.weight"]
+    shared = {k: same if "lora_B" in k else v for k, v in weights.items()}
+    small = {"r": 1, "lora_alpha": 0.1}
+    assert raised(SpectrumProbe(), adapter(tmp_path / "a", weights, **small)) == []
+    (found,) = raised(SpectrumProbe(), adapter(tmp_path / "b", shared, **small))
+    assert (found.rule, found.location.item) == ("delta-shared-direction", "model.layers.*.self_attn.q_proj")
+    assert "outputs" in found.message
+
+
+def test_weights_that_are_not_numbers_are_not_measured(tmp_path: Path) -> None:
+    result = scan(adapter(tmp_path / "a", raise_layer(tensors(), 1, float("nan"))))
+    assert [c.status for c in result.coverage if c.probe == "spectrum"] == ["not measured"]
+    assert result.table("spectrum.modules") is None
+
+
+def test_shipped_honest_adapters_raise_nothing() -> None:
+    assert raised(SpectrumProbe(), shipped("benign")) == raised(SpectrumProbe(), shipped("guard")) == []
 
 
 def test_the_table_holds_the_exact_norms(tmp_path: Path) -> None:
@@ -47,6 +86,8 @@ def test_the_table_holds_the_exact_norms(tmp_path: Path) -> None:
         cells = dict(zip(names, row, strict=True))
         assert cells["frobenius"] == pytest.approx(np.linalg.norm(dense), rel=1e-5)
         assert cells["sigma1"] == pytest.approx(np.linalg.norm(dense, 2), rel=1e-5)
+        assert cells["kurtosis"] == pytest.approx((dense**4).mean() / (dense**2).mean() ** 2, rel=1e-3)
+        assert cells["output_top8"] == pytest.approx(1)
         assert (cells["layer"], cells["kind"], cells["rank"]) == (layer, "q_proj", 2)
 
 
@@ -57,29 +98,3 @@ def test_the_largest_numbers_still_give_finite_results(config: dict[str, Any], t
     norm = result.measurement("spectrum.frobenius")
     assert norm is not None
     assert np.isfinite(float(norm.value))
-
-
-@pytest.mark.parametrize(("out", "inputs", "rank"), [(1, 8, 2), (8, 1, 2), (2, 40, 4), (40, 5, 8), (11, 11, 3), (30, 20, 4), (1, 1, 1)])
-@pytest.mark.parametrize("zero", ["", "base", "delta", "both"])
-def test_intruders_are_counted_in_any_shape(out: int, inputs: int, rank: int, zero: str, tmp_path: Path) -> None:
-    rng = np.random.default_rng(3)
-    weight = rng.normal(size=(out, inputs)).astype(np.float32) * (zero not in ("base", "both"))
-    b = rng.normal(size=(out, rank)).astype(np.float32) * (zero not in ("delta", "both"))
-    delta = ModuleDelta(module="m", a=rng.normal(size=(rank, inputs)).astype(np.float32), b=b, scale=3.0)
-    (tmp_path / "config.json").write_text("{}")
-    save_file({"m.weight": weight}, tmp_path / "model.safetensors")
-    count = _intruders(Base.open(tmp_path), delta, spectrum(delta))
-    assert 0 <= count <= min(10, out, inputs)
-    if zero == "delta":
-        assert count == 0
-
-
-def test_a_direction_foreign_to_the_weight_is_an_intruder(tmp_path: Path) -> None:
-    weight = np.zeros((40, 20), np.float32)
-    weight[:20] = np.diag(np.arange(20, 0, -1))
-    b = np.zeros((40, 1), np.float32)
-    b[39] = 1
-    delta = ModuleDelta(module="m", a=np.full((1, 20), 30, np.float32), b=b, scale=1.0)
-    (tmp_path / "config.json").write_text("{}")
-    save_file({"m.weight": weight}, tmp_path / "model.safetensors")
-    assert _intruders(Base.open(tmp_path), delta, spectrum(delta)) == 1

@@ -20,6 +20,7 @@ from scanner.files.adapter import Adapter
 from scanner.files.safetensors_file import SafetensorsFile
 from scanner.files.strict_json import BadJson, load_object
 from tests.adapters import MODULE, adapter, tensors
+from tests.deltas import dense as product
 
 
 def container(path: Path, header: Any, data: bytes = b"") -> Path:
@@ -89,7 +90,7 @@ def test_values_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_singular_values_from_factors_equal_those_of_the_product(tmp_path: Path) -> None:
     delta = deltas.read(Adapter.open(adapter(tmp_path / "a", tensors(rank=3, width=12), r=3, lora_alpha=6)))
     for module in delta.modules:
-        dense = module.scale * module.b.astype(np.float64) @ module.a.astype(np.float64)
+        dense = product(module)
         found = spectrum(module)
         np.testing.assert_allclose(found.values, np.linalg.svd(dense, compute_uv=False)[:3], rtol=1e-9)
         np.testing.assert_allclose(found.left * found.values @ found.right.T, dense, atol=1e-9)

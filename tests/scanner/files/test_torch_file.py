@@ -38,6 +38,9 @@ def test_tensors_are_read_as_they_were_saved(tmp_path: Path) -> None:
     np.testing.assert_array_equal(file.integers("i"), VALUES["i"])
     with pytest.raises(UnreadableAdapter, match="is I64"):
         file.read("i")
+    os.utime(file.path, ns=(0, 0))
+    with pytest.raises(UnreadableAdapter, match="changed"):
+        file.read("b")
 
 
 def test_an_adapter_saved_by_torch_is_the_one_saved_as_safetensors(tmp_path: Path) -> None:
