@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -31,6 +32,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """Names of those `count` items, so that two results can be paired item by item."""
     asked: str = ""
     """`fingerprint` of all `n` items; equal in two results that asked the same."""
+    worse: Literal["", "higher", "lower"] = ""
+    """Which way is bad, where there is one; it makes no finding, it tells a comparison what to fail on."""
 
 
 def fingerprint(items: Iterable[tuple[str, str]]) -> str:

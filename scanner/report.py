@@ -1,10 +1,11 @@
-"""The contract of a report: a result in, bytes out. Found through the entry points `unmask.reports`."""
+"""The contract of a report: a result in, bytes out. Found through the entry points `unmask.reports` and `unmask.comparisons`."""
 
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Any, Protocol
 
+from scanner.comparison import Comparison
 from scanner.errors import ScanError
 from scanner.result import Result
 
@@ -21,10 +22,29 @@ class Report(Protocol):
         ...
 
 
+class ComparisonReport(Protocol):
+    """One format of a comparison; strings in it are untrusted."""
+
+    id: str
+
+    def render(self, comparison: Comparison) -> bytes:
+        """The whole report."""
+        ...
+
+
 def reports() -> dict[str, type[Report]]:
     """Installed formats by id. Raises ScanError when one cannot be imported."""
-    found: dict[str, type[Report]] = {}
-    for point in sorted(entry_points(group="unmask.reports"), key=lambda p: p.name):
+    return _installed("unmask.reports")
+
+
+def comparison_reports() -> dict[str, type[ComparisonReport]]:
+    """Installed formats of a comparison by id. Raises ScanError when one cannot be imported."""
+    return _installed("unmask.comparisons")
+
+
+def _installed(group: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for point in sorted(entry_points(group=group), key=lambda p: p.name):
         try:
             found[point.name] = point.load()
         except Exception as error:  # a broken third-party package

@@ -53,6 +53,32 @@ def paired_interval(both: int, lost: int, gained: int, neither: int) -> tuple[fl
     return max(-1.0, p1 - p2 - down), min(1.0, p1 - p2 + up)
 
 
+def fisher(before: int, n_before: int, after: int, n_after: int) -> float:
+    """Two-sided p-value of Fisher's exact test (1935) that two independent rates are equal; 1.0 where either has no trials."""
+    from scipy import stats
+
+    if not n_before or not n_after:
+        return 1.0
+    return float(stats.fisher_exact([[before, n_before - before], [after, n_after - after]]).pvalue)
+
+
+def independent_interval(before: int, n_before: int, after: int, n_after: int) -> tuple[float, float]:
+    """95 % interval of (rate after - rate before) of two independent samples (Newcombe 1998, Stat Med 17:873, method 10)."""
+    low1, high1 = wilson(before, n_before)
+    low2, high2 = wilson(after, n_after)
+    return combined_interval((before / n_before if n_before else 0.5, low1, high1), (after / n_after if n_after else 0.5, low2, high2))
+
+
+def combined_interval(before: tuple[float, float, float], after: tuple[float, float, float]) -> tuple[float, float]:
+    """95 % interval of (after - before) from two estimates, each (value, low, high) (MOVER; Zou and Donner 2008, Stat Med 27:1693).
+
+    Takes the two as independent; where they share prompts and move together, the interval is too wide rather than too narrow.
+    """
+    (v1, l1, h1), (v2, l2, h2) = before, after
+    change = v2 - v1
+    return change - math.hypot(v2 - l2, h1 - v1), change + math.hypot(h2 - v2, v1 - l1)
+
+
 def paired_test(before: Sequence[bool], after: Sequence[bool]) -> PairedTest:
     """McNemar test, change and interval of two paired series of refusals. Raises ValueError when lengths differ."""
     pairs = list(zip(before, after, strict=True))

@@ -6,7 +6,19 @@ from itertools import product
 import numpy as np
 import pytest
 
-from scanner.statistics import detectable_loss, holm, mcnemar, mean_interval, paired_interval, paired_test, upper_bound_of_zero, wilson
+from scanner.statistics import (
+    combined_interval,
+    detectable_loss,
+    fisher,
+    holm,
+    independent_interval,
+    mcnemar,
+    mean_interval,
+    paired_interval,
+    paired_test,
+    upper_bound_of_zero,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +115,17 @@ def test_the_bootstrap_covers_the_mean_and_is_the_same_every_time() -> None:
     assert high - low == pytest.approx(2 * 1.96 * values.std() / math.sqrt(200), rel=0.15)
     assert mean_interval(values) == (low, high)
     assert mean_interval([]) == (0, 0)
+
+
+def test_independent_rates_give_published_examples() -> None:
+    assert independent_interval(48, 80, 56, 70) == pytest.approx((0.0524, 0.3339), abs=5e-5)  # Newcombe 1998, Stat Med 17:873, table II, (a)
+    assert independent_interval(5, 56, 0, 29) == pytest.approx((-0.1926, 0.0381), abs=5e-5)
+    assert independent_interval(0, 0, 0, 0) == pytest.approx((-math.sqrt(0.5), math.sqrt(0.5)))
+    assert fisher(3, 4, 1, 4) == pytest.approx(34 / 70)  # Fisher 1935, the lady tasting tea
+    assert fisher(0, 0, 3, 4) == 1.0
+
+
+def test_symmetric_intervals_combine_like_standard_errors() -> None:
+    assert combined_interval((1.0, 0.7, 1.3), (5.0, 4.6, 5.4)) == pytest.approx((3.5, 4.5))
+    low, high = combined_interval((0.0, -0.1, 0.3), (0.0, -0.2, 0.1))
+    assert (low, high) == pytest.approx((-math.hypot(0.2, 0.3), math.hypot(0.1, 0.1)))

@@ -1,0 +1,1 @@
+"""How a comparison of two results is shown: one format a module."""
