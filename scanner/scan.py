@@ -140,15 +140,15 @@ def open_base(name: str | Path, allow_hub: bool = False) -> Base:
 
 
 def _check_fits(delta: deltas.Delta, base: Base) -> None:
-    for change in delta.modules:
-        shape = base.shape(change.module)
-        if shape is None:
+    for change in delta.changes:
+        shape = base.shape(change.module, change.parameter) or base.shape(change.module)
+        if shape is None and change in delta.modules:
             raise UnusableBase(
                 f"the adapter changes {printable(change.module, 100)}, which the base {printable(base.name)} does not have: it was made for another base"
             )
-        if shape != change.shape:
+        if shape is not None and not change.fits(shape):
             raise UnusableBase(
-                f"{printable(change.module, 100)}: the adapter's delta is {list(change.shape)}, the base's weight {list(shape)}: it was made for another base"
+                f"{printable(change.module, 100)}: the adapter's delta does not fit the base's weight {list(shape)}: it was made for another base"
             )
 
 

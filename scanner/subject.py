@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from scanner.delta.change import ModuleDelta, finite
+from scanner.delta.change import finite
 from scanner.delta.delta import Delta
+from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.measure import ModuleStatistics, measure
 from scanner.delta.stream import each
 from scanner.files.adapter import Adapter

@@ -64,7 +64,7 @@ def subject(folder: Path, against: Path | None = None, trust: Trust | None = Non
     """The adapter `folder` under examination, without a model."""
     opened = Adapter.open(folder)
     against_ = Base.open(against) if against else None
-    return Subject(opened, deltas.read(opened), against_, PROFILES["standard"], Policy.open(), 0, Reporter(quiet=True), trust=trust)
+    return Subject(opened, deltas.read(opened, against_), against_, PROFILES["standard"], Policy.open(), 0, Reporter(quiet=True), trust=trust)
 
 
 def raised(probe: Probe, folder: Path, against: Path | None = None) -> list[Finding]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scanner.delta.change import ModuleDelta
+from scanner.delta.lowrank import ModuleDelta
 
 
 def module(out: int, inputs: int, rank: int, seed: int = 0, scale: float = 2.0, dora: bool = False, name: str = "m") -> ModuleDelta:

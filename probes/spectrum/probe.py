@@ -101,7 +101,9 @@ class SpectrumProbe:
         """Measure every module and compare it with its family and the base."""
         modules = subject.delta.modules
         if not modules or subject.nonfinite:
-            yield Coverage(probe=self.id, what="singular values", status=Status.NOT_MEASURED, why="no finite factors to measure")
+            other = not modules and subject.delta.changes and not subject.nonfinite
+            status, why = (Status.MEASURED, "") if other else (Status.NOT_MEASURED, "no finite factors to measure")
+            yield Coverage(probe=self.id, what="singular values", status=status, why=why, surface="no change has low-rank factors" if other else "")
             return
         found = subject.statistics
         relative, foreign = _against_base(subject)

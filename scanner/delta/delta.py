@@ -7,7 +7,8 @@ from functools import cached_property
 import msgspec
 
 from scanner.delta import rest
-from scanner.delta.change import Change, ModuleDelta, elements
+from scanner.delta.change import Change, elements
+from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.methods import METHODS
 from scanner.delta.methods.lora import named
 from scanner.delta.reading import Reading, Role, Stray, Unmeasured, natural

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from scanner.delta.change import ModuleDelta
+from scanner.delta.lowrank import ModuleDelta
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 Vector = np.ndarray[Any, np.dtype[np.float32]]

@@ -1,4 +1,4 @@
-"""A PEFT method: what it is called, how its tensors become changes, and how far that was verified."""
+"""A PEFT method: what it is called, how its tensors become changes, and how far they are known."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from scanner.delta.reading import Reading
 
 
 class Exactness(StrEnum):
-    """How well the change of the base is known from the files."""
+    """How well the change of the base is known."""
 
-    EXACT = "exact"
-    WITH_BASE = "exact with the base, bounded without"
-    TOKENS = "no change of weights: virtual tokens"
-    NO = "not measured"
+    EXACT = "from the files"
+    WITH_BASE = "with the base"
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of docs/methods.md."""
+    """A method of its own, with its own peft_type."""
 
     id: str
-    """The configuration's peft_type, or a variant of LORA."""
+    """The configuration's peft_type."""
     title: str
-    exactness: Exactness
-    runs: bool
-    """Whether the behavioural half applies it."""
-    note: str = ""
     read: Callable[[Reading], None]
+    exactness: Exactness
+    note: str = ""
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """A form of LoRA that a field of its configuration asks for."""
+
+    title: str
+    verified: str
+    """Name of the comparison with PEFT in the tests."""
+    exactness: Exactness = Exactness.EXACT
+    note: str = ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from scanner.delta.change import Change
+from scanner.delta.replaced import Rows
 from scanner.delta.stored import Stored
 from scanner.delta.targets import Targets
 from scanner.files.adapter import Adapter
@@ -73,18 +74,47 @@ class Reading:
             self.refuse("adapter_config.json", printable(error, 160))
             return None
 
-    def groups(self, *endings: str) -> dict[str, dict[str, Stored]]:
-        """Tensors named `base_model.model.MODULE.ENDING`, by module and ending, claimed; modules in the order of their layers."""
+    def groups(self, *endings: str, targeted: bool = True) -> dict[str, dict[str, Stored]]:
+        """Tensors named `base_model.model.MODULE.ENDING`, by module and ending, claimed; modules in the order of their layers.
+
+        Those of modules that the configuration does not name are no part of the delta, unless `targeted` is false.
+        """
         pattern = re.compile(rf"{re.escape(PREFIX)}(?P<module>.+?)\.(?P<ending>{'|'.join(re.escape(e) for e in endings)})")
         found: dict[str, dict[str, Stored]] = {}
         for name in list(self.free):
             match = pattern.fullmatch(name)
             if match is None or match["module"].startswith(PREFIX):
                 continue
+            if targeted and self.targets.covers(match["module"]) is False:
+                self.stray(name, match["module"], Role.UNTARGETED if "lora_" in match["ending"] else Role.OTHER)
+                continue
             tensor = self.take(name)
             if tensor is not None:
                 found.setdefault(match["module"], {})[match["ending"]] = tensor
         return {m: found[m] for m in sorted(found, key=natural)}
+
+    def tokens(self, ending: str, wanted: Any) -> None:
+        """Claim trained rows of embeddings; `wanted` are the configuration's token ids, for all modules or by module."""
+        for module, tensors in self.groups(ending, targeted=False).items():
+            ids = wanted
+            if isinstance(ids, dict):
+                ids = next((v for k, v in ids.items() if module == k or module.endswith(f".{k}")), None)
+            values = tensors[ending]
+            if not isinstance(ids, list) or not all(type(t) is int and 0 <= t < 2**31 for t in ids) or len(values.shape) != 2 or values.shape[0] != len(ids):
+                self.refuse(module, f"trained tokens {list(values.shape)} do not fit the token ids {printable(ids, 60)}")
+            else:
+                self.changes.append(Rows(module=module, tokens=tuple(ids), values=values))
+
+    def shape(self, module: str, parameter: str = "weight") -> tuple[int, int] | None:
+        """(out_features, in_features) of `module` in the base; None, said to be not measured, where that cannot be told."""
+        shape = None if self.base is None else self.base.shape(module, parameter)
+        if shape is None:
+            self.refuse(module, "the file does not say how large the module is: give the base" if self.base is None else "the base has no such module")
+        elif len(shape) != 2:
+            self.refuse(module, f"{list(shape)} is no matrix")
+        else:
+            return shape[0], shape[1]
+        return None
 
     def take(self, name: str) -> Stored | None:
         """Claim the tensor `name`; None, said to be not measured, where its values are not plain floats."""
@@ -93,6 +123,10 @@ class Reading:
             self.refuse(name, f"its values are {tensor.dtype}, not plain floats")
             return None
         return Stored(tensor.shape, lambda: self.adapter.weights.read(name))
+
+    def shared(self, name: str) -> Stored | None:
+        """Claim the tensor `name`, which belongs to all modules; None where there is none."""
+        return self.take(name) if name in self.free else None
 
     def refuse(self, what: str, why: str) -> None:
         """Say that `what` was not measured."""

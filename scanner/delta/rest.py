@@ -6,13 +6,11 @@ import re
 
 import numpy as np
 
-from scanner.delta.change import Replaced, Rows
 from scanner.delta.reading import PREFIX, Reading, Role
+from scanner.delta.replaced import Replaced
 from scanner.delta.stored import Stored
-from scanner.files.text import printable
 from scanner.model.base import Base
 
-TOKENS = "token_adapter.trainable_tokens_delta"
 EMBEDDINGS = ("embed_tokens", "wte", "word_embeddings", "lm_head", "embed_out", "shared", "tok_embeddings", "embed_in")
 HEADS = ("classifier", "score", "qa_outputs", "pre_classifier", "pooler")
 HEAD_TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")
@@ -30,7 +28,7 @@ _DECOY = re.compile(r"^(?P<module>.+?)\.(?:lora_[AB]\.[^.]+\.weight|lora_(?:embe
 
 def read(reading: Reading) -> None:
     """Claim every tensor that is left."""
-    _tokens(reading)
+    reading.tokens("token_adapter.trainable_tokens_delta", reading.raw.get("trainable_token_indices"))
     for name in list(reading.free):
         bare = name.removeprefix(PREFIX)
         if name == bare:
@@ -43,18 +41,6 @@ def read(reading: Reading) -> None:
             reading.stray(name, found["module"], Role.DECOY)
         else:
             _plain(reading, name, bare)
-
-
-def _tokens(reading: Reading) -> None:
-    """Rows of embeddings that PEFT's trainable_token_indices replaces."""
-    for module, tensors in reading.groups(TOKENS).items():
-        wanted, values = reading.raw.get("trainable_token_indices"), tensors[TOKENS]
-        if isinstance(wanted, dict):
-            wanted = next((v for k, v in wanted.items() if module == k or module.endswith(f".{k}")), None)
-        if not isinstance(wanted, list) or not all(type(t) is int and t >= 0 for t in wanted) or values.shape[:1] != (len(wanted),) or len(values.shape) != 2:
-            reading.refuse(module, f"{values.shape[0] if values.shape else 0} trained tokens, and trainable_token_indices is {printable(wanted, 60)}")
-            continue
-        reading.changes.append(Rows(module=module, tokens=tuple(wanted), values=values))
 
 
 def _plain(reading: Reading, name: str, bare: str) -> None:

@@ -24,6 +24,16 @@ class Stored(msgspec.Struct, frozen=True):
         return cls(values.shape, lambda: values)
 
     @property
+    def flat(self) -> Stored:
+        """The same values as a vector."""
+        return Stored((self.count,), lambda: self.read().reshape(-1))
+
+    @property
+    def transposed(self) -> Stored:
+        """The transpose of a matrix."""
+        return Stored(self.shape[::-1], lambda: self.read().T)
+
+    @property
     def count(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)

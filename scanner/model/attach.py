@@ -13,12 +13,18 @@ from typing import Any
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from scanner.delta.change import Change, ModuleDelta, Replaced, Rows
+from scanner.delta.change import Change
+from scanner.delta.dense import Dense
+from scanner.delta.kronecker import Kronecker
+from scanner.delta.lowrank import ModuleDelta
+from scanner.delta.replaced import Replaced, Rows
+from scanner.delta.rotated import Rotated
+from scanner.delta.scaled import Scaled, Shifted
 from scanner.errors import UnusableBase
 from scanner.files.text import printable
 
 Attachment = Callable[[], AbstractContextManager[None]]
-Hook = Callable[..., torch.Tensor]
+Hook = Callable[..., Any]
 
 
 def attach(model: torch.nn.Module, changes: tuple[Change, ...], device: torch.device) -> list[Attachment]:
@@ -32,14 +38,22 @@ def attach(model: torch.nn.Module, changes: tuple[Change, ...], device: torch.de
 
 
 def _attachments(model: torch.nn.Module, change: Change, device: torch.device) -> Iterator[Attachment]:
-    if isinstance(change, ModuleDelta):
-        module = _module(model, change)
-        yield _hooked(module, _lowrank(change, module, device))
-    elif isinstance(change, Replaced):
+    if isinstance(change, Replaced):
         yield from _replaced(model, change, device)
-    elif isinstance(change, Rows):
-        module = _module(model, change)
+        return
+    module = _module(model, change)
+    if isinstance(change, Rows):
         yield _swapped(_sharing(model, module.weight), _rows(change, module, device))  # a tied output head reads the trained rows too
+    elif isinstance(change, ModuleDelta):
+        yield _hooked(module, _lowrank(change, module, device))
+    elif isinstance(change, Kronecker):
+        _oriented(change, module)
+        yield _hooked(module, _kronecker(change, module, device))
+    elif isinstance(change, Dense):
+        yield _swapped([(module, "weight")], _dense(change, module, device))
+    elif isinstance(change, Scaled | Shifted | Rotated):
+        _oriented(change, module)
+        yield from _vectors(change, module, device)
     else:
         raise UnusableBase(f"{printable(change.module, 100)}: {type(change).__name__} cannot be applied")
 
@@ -51,16 +65,28 @@ def _module(model: torch.nn.Module, change: Change) -> Any:
         raise UnusableBase(f"the adapter changes {printable(change.module, 100)}, which the base does not have: it was made for another base") from None
 
 
+def _oriented(change: Change, module: Any) -> torch.Tensor:
+    """The module's weight as (out_features, in_features). Raises UnusableBase for another kind of module and for another shape."""
+    oriented: torch.Tensor
+    if isinstance(module, Conv1D):
+        oriented = module.weight.T
+    elif isinstance(module, torch.nn.Linear | torch.nn.Embedding):
+        oriented = module.weight
+    else:
+        raise UnusableBase(f"{printable(change.module, 100)} is {type(module).__name__}, to which the adapter is not applied, so it was not measured")
+    if not change.fits(tuple(oriented.shape)):
+        raise _misfit(change, oriented.shape)
+    return oriented
+
+
 def _misfit(change: Change, shape: torch.Size) -> UnusableBase:
-    return UnusableBase(
-        f"{printable(change.module, 100)}: the adapter's delta is {list(change.shape)}, the base's weight {list(shape)}: it was made for another base"
-    )
+    return UnusableBase(f"{printable(change.module, 100)}: the adapter's delta does not fit the base's weight {list(shape)}: it was made for another base")
 
 
-def _hooked(module: torch.nn.Module, hook: Hook) -> Attachment:
+def _hooked(module: torch.nn.Module, hook: Hook, before: bool = False) -> Attachment:
     @contextmanager
     def attached() -> Iterator[None]:
-        handle = module.register_forward_hook(hook)
+        handle = module.register_forward_pre_hook(hook) if before else module.register_forward_hook(hook)
         try:
             yield
         finally:
@@ -101,7 +127,7 @@ def _replaced(model: torch.nn.Module, change: Replaced, device: torch.device) ->
         if change.everywhere:
             return  # a name the base does not have, which PEFT ignores
         raise UnusableBase(f"the adapter replaces {printable(f'{change.module}.{change.parameter}', 100)}, which the base does not have")
-    if tuple(old.shape) != change.shape:
+    if not change.fits(tuple(old.shape)):
         raise _misfit(change, old.shape)
     places = [(module, change.parameter)]
     if change.everywhere:
@@ -111,7 +137,7 @@ def _replaced(model: torch.nn.Module, change: Replaced, device: torch.device) ->
 
 def _rows(change: Rows, module: Any, device: torch.device) -> torch.Tensor:
     weight: torch.Tensor = module.weight.detach().clone()
-    if change.values.shape[1:] != weight.shape[1:] or max(change.tokens, default=0) >= len(weight):
+    if not change.fits(tuple(weight.shape)):
         raise _misfit(change, weight.shape)
     weight[list(change.tokens)] = torch.from_numpy(change.values.read()).to(device=device, dtype=weight.dtype)
     return weight
@@ -123,16 +149,7 @@ def _lowrank(change: ModuleDelta, module: Any, device: torch.device) -> Hook:
     LoRA runs in the model's dtype, as inference servers run it (PEFT keeps the branch in float32, which differs by less than
     the rounding of the output); DoRA runs in float32.
     """
-    if isinstance(module, torch.nn.Embedding):
-        oriented = module.weight
-    elif isinstance(module, Conv1D):
-        oriented = module.weight.T
-    elif isinstance(module, torch.nn.Linear):
-        oriented = module.weight
-    else:
-        raise UnusableBase(f"{printable(change.module, 100)} is {type(module).__name__}, to which a low-rank delta is not applied, so it was not measured")
-    if tuple(oriented.shape) != change.shape:
-        raise _misfit(change, oriented.shape)
+    oriented = _oriented(change, module)
     a, b = torch.from_numpy(change.a).to(device), torch.from_numpy(change.b).to(device)
     magnitude = change.magnitude
     gain = None
@@ -183,6 +200,51 @@ def _on_embedding(module: Any, a: torch.Tensor, b: torch.Tensor, scale: float, g
         return ((plain + added) if gain is None else gain * (plain + added)).to(output.dtype)
 
     return embedding
+
+
+def _kronecker(change: Kronecker, module: Any, device: torch.device) -> Hook:
+    """To y is added s (L (x) R) x, which is s R X L^T of x written as the columns X of in_left pieces."""
+    left, right = (torch.from_numpy(p.read()).to(device=device, dtype=module.weight.dtype) for p in change.parts)
+
+    def kronecker(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        pieces = inputs[0].reshape(*inputs[0].shape[:-1], left.shape[1], right.shape[1])
+        return output + change.scale * (left @ pieces @ right.T).reshape(output.shape)
+
+    return kronecker
+
+
+def _dense(change: Dense, module: Any, device: torch.device) -> torch.Tensor:
+    """The weight with the addition, in the weight's own orientation and dtype."""
+    oriented = _oriented(change, module).float()
+    added = torch.from_numpy(change.difference(None if change.exact else oriented.cpu().numpy())).to(device)
+    adapted = oriented + added
+    return (adapted.T.contiguous() if isinstance(module, Conv1D) else adapted).to(module.weight.dtype)
+
+
+def _vectors(change: Scaled | Shifted | Rotated, module: Any, device: torch.device) -> Iterator[Attachment]:
+    """Inputs or outputs, scaled, shifted or turned, in float32."""
+
+    def place(values: Any) -> torch.Tensor:
+        return torch.from_numpy(values.copy()).to(device)
+
+    def inputs(function: Callable[[torch.Tensor], torch.Tensor]) -> Attachment:
+        return _hooked(module, lambda _, given: (function(given[0].float()).to(given[0].dtype), *given[1:]), before=True)
+
+    def outputs(function: Callable[[torch.Tensor], torch.Tensor]) -> Attachment:
+        return _hooked(module, lambda _, given, output: function(output.float()).to(output.dtype))
+
+    if isinstance(change, Shifted):
+        shift = place(change.shift.read())
+        yield outputs(lambda y: y + shift)
+    elif isinstance(change, Scaled):
+        gain = place(change.gain.read())
+        yield (inputs if change.inputs else outputs)(lambda values: values * gain)
+    else:
+        turn = change.turn().moved(place)
+        yield (inputs if change.inputs else outputs)(turn.apply)
+        if change.gain is not None:
+            stretch = place(change.gain.read())
+            yield outputs(lambda y: y * stretch if module.bias is None else (y - module.bias) * stretch + module.bias)
 
 
 def lengths(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float, columns: bool = False) -> torch.Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -34,10 +36,15 @@ MODELS: dict[str, Callable[[], Any]] = {
 }
 
 
-def build(name: str) -> Any:
-    """A fresh model, float32, in evaluation mode."""
+@cache
+def _made(name: str) -> Any:
     torch.manual_seed(0)
     return MODELS[name]().eval()
+
+
+def build(name: str) -> Any:
+    """A fresh model, float32, in evaluation mode."""
+    return copy.deepcopy(_made(name))
 
 
 def tokens() -> torch.Tensor:

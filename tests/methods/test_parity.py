@@ -7,7 +7,9 @@ read; what PEFT's model answers must be what the base answers with our changes o
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from scanner.delta import delta as deltas
 from scanner.delta.delta import Delta
 from scanner.files.adapter import Adapter
 from scanner.model.attach import attach
+from scanner.model.base import Base
 from tests.methods.cases import CASES, Case
 from tests.methods.models import build, tokens
 
@@ -33,6 +36,19 @@ def saved(case: Case, folder: Path) -> None:
             if parameter.requires_grad:
                 parameter.add_(case.spread * torch.randn_like(parameter))
     model.save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Base]:
+    """Each base as it lies on disk."""
+
+    @cache
+    def stored(model: str) -> Base:
+        folder = tmp_path_factory.mktemp(model)
+        build(model).save_pretrained(folder)
+        return Base.open(folder)
+
+    return stored
 
 
 def loaded(case: Case, folder: Path) -> Any:
@@ -56,15 +72,16 @@ def difference(delta: Delta, name: str, weight: np.ndarray, turned: bool) -> np.
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 @torch.no_grad()
-def test_a_method_is_what_peft_makes_of_it(case: Case, tmp_path: Path) -> None:
+def test_a_method_is_what_peft_makes_of_it(case: Case, bases: Callable[[str], Base], tmp_path: Path) -> None:
     saved(case, tmp_path)
-    delta = deltas.read(Adapter.open(tmp_path))
+    delta = deltas.read(Adapter.open(tmp_path), bases(case.model))
     assert delta.unmeasured == ()
     assert delta.changes
 
     base = build(case.model)
     plain = base(tokens()).logits
-    wanted = loaded(case, tmp_path)(tokens()).logits
+    adapted = loaded(case, tmp_path)
+    wanted = adapted(tokens()).logits
     assert (wanted - plain).abs().max() > 1e-3
     with ExitStack() as stack:
         for attachment in attach(base, delta.changes, torch.device("cpu")):
@@ -75,7 +92,7 @@ def test_a_method_is_what_peft_makes_of_it(case: Case, tmp_path: Path) -> None:
     assert all(torch.equal(v, before[k]) for k, v in base.state_dict().items())
 
     if case.merges:
-        merged = loaded(case, tmp_path).merge_and_unload().state_dict()
+        merged = adapted.merge_and_unload().state_dict()
         for name, weight in before.items():
             change = (merged[name] - weight).numpy()
             ours = difference(delta, name, weight.numpy(), case.model == "gpt2" and weight.ndim == 2 and ".c_" in name)

@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
-from scanner.delta.method import Exactness, Method
-from scanner.delta.methods import adalora, lora
+from scanner.delta.method import Exactness, Method, Variant
+from scanner.delta.methods import adalora, blocks, ia3, lora, lycoris, orthogonal, shared, small, transforms
 
+E, B = Exactness.EXACT, Exactness.WITH_BASE
 METHODS: dict[str, Method] = {
     m.id: m
     for m in (
-        Method(id="LORA", title="LoRA", exactness=Exactness.EXACT, runs=True, read=lora.read),
-        Method(id="ADALORA", title="AdaLoRA", exactness=Exactness.EXACT, runs=True, read=adalora.read),
+        Method(id="LORA", title="LoRA", exactness=E, read=lora.read),
+        Method(id="ADALORA", title="AdaLoRA", exactness=E, read=adalora.read),
+        Method(id="LOHA", title="LoHa", exactness=E, read=lycoris.loha, note="linear modules"),
+        Method(id="LOKR", title="LoKr", exactness=E, read=lycoris.lokr, note="linear modules"),
+        Method(id="IA3", title="IA3", exactness=B, read=ia3.read),
+        Method(id="VERA", title="VeRA", exactness=B, read=shared.vera, note="with save_projection, PEFT's default"),
+        Method(id="VBLORA", title="VB-LoRA", exactness=E, read=shared.vblora, note="with save_only_topk_weights unset, PEFT's default"),
+        Method(id="RANDLORA", title="RandLoRA", exactness=B, read=shared.randlora, note="with save_projection, PEFT's default"),
+        Method(id="OFT", title="OFT", exactness=B, read=orthogonal.oft),
+        Method(id="BOFT", title="BOFT", exactness=B, read=orthogonal.boft, note="one butterfly factor; more need PEFT's CUDA extension"),
+        Method(id="HRA", title="HRA", exactness=B, read=orthogonal.hra),
+        Method(id="ROAD", title="RoAD", exactness=B, read=orthogonal.road),
+        Method(id="FOURIERFT", title="FourierFT", exactness=B, read=transforms.fourierft),
+        Method(id="C3A", title="C3A", exactness=E, read=transforms.c3a),
+        Method(id="SHIRA", title="SHiRA", exactness=B, read=transforms.shira),
+        Method(id="HIRA", title="HiRA", exactness=B, read=transforms.hira),
+        Method(id="MISS", title="MiSS", exactness=B, read=blocks.miss, note="and its variants bat and mini"),
+        Method(id="DELORA", title="DeLoRA", exactness=E, read=blocks.delora),
+        Method(id="GRALORA", title="GraLoRA", exactness=E, read=blocks.gralora),
+        Method(id="LN_TUNING", title="LN tuning", exactness=B, read=small.ln_tuning),
+        Method(id="BEFT", title="BEFT", exactness=E, read=small.beft),
+        Method(id="TRAINABLE_TOKENS", title="trainable tokens", exactness=B, read=small.trainable_tokens),
     )
 }
+VARIANTS = (
+    Variant(title="rsLoRA", verified="LORA rsLoRA"),
+    Variant(title="rank and alpha patterns", verified="LORA patterns"),
+    Variant(title="DoRA", verified="LORA DoRA", exactness=B),
+    Variant(title="LoRA biases (lora_bias)", verified="LORA lora_bias"),
+    Variant(title="biases of the base (bias)", verified="LORA bias all", exactness=B),
+    Variant(title="embeddings", verified="LORA embeddings", note="tied output heads too"),
+    Variant(title="modules_to_save", verified="LORA modules_to_save", exactness=B),
+    Variant(title="trainable_token_indices", verified="LORA trained tokens", exactness=B, note="tied output heads too"),
+    Variant(title="Conv1D (fan_in_fan_out)", verified="LORA gpt2"),
+    Variant(title="fused projections", verified="LORA phi3"),
+)
+"""What else a LoRA configuration can ask for and is understood."""

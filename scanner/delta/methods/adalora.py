@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from scanner.delta.change import ModuleDelta
+from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.methods.lora import LARGEST_RANK
 from scanner.delta.reading import Reading
 from scanner.delta.stored import Array, Stored

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from scanner.delta.change import ModuleDelta
-from scanner.delta.reading import Reading, Role
+from scanner.delta.lowrank import ModuleDelta
+from scanner.delta.methods.scaling import Scales
+from scanner.delta.reading import Reading
 from scanner.delta.stored import Stored
 from scanner.files.text import printable
 
 LARGEST_RANK = 1024
-MOST_MATCHES = 4_000_000
 
 A, B, BIAS = "lora_A.weight", "lora_B.weight", "lora_B.bias"
 EMBEDDING_A, EMBEDDING_B = "lora_embedding_A", "lora_embedding_B"
@@ -44,25 +44,17 @@ def read(reading: Reading) -> None:
     if isinstance(init, str) and init.lower().startswith(REWRITING):
         reading.refuse(f"init_lora_weights {printable(init, 40)}", "PEFT rewrites the base's weights when it loads")
     groups = reading.groups(*ENDINGS)
-    patterns = len(config.rank_pattern or ()) + len(config.alpha_pattern or ())
-    if patterns * len(groups) > MOST_MATCHES:
-        reading.refuse("adapter_config.json", f"{patterns:,} patterns for {len(groups):,} modules, more than can be matched")
+    scales = Scales(reading, config, len(groups))
+    if scales.refused:
         return
     for module, tensors in groups.items():
-        if reading.targets.covers(module) is False:
-            for ending in tensors:
-                reading.stray(f"base_model.model.{module}.{ending}", module, Role.UNTARGETED)
-            continue
         why = _flaw(tensors, config.use_dora)
         if why:
             reading.refuse(module, why)
             continue
-        try:
-            scale = config.scaling(module)
-        except ValueError as error:
-            reading.refuse(module, str(error))
-            continue
-        reading.changes.append(_delta(module, tensors, scale))
+        scale = scales.of(module)
+        if scale is not None:
+            reading.changes.append(_delta(module, tensors, scale))
 
 
 def _flaw(tensors: dict[str, Stored], dora: bool) -> str:
@@ -88,23 +80,12 @@ def _flaw(tensors: dict[str, Stored], dora: bool) -> str:
 
 
 def _delta(module: str, tensors: dict[str, Stored], scale: float) -> ModuleDelta:
-    magnitude = next((flat(tensors[n]) for n in MAGNITUDES if n in tensors), None)
+    magnitude = next((tensors[n].flat for n in MAGNITUDES if n in tensors), None)
     if EMBEDDING_A in tensors:
         # PEFT adds (B A)^T to an embedding, whose rows are tokens: its A^T is what writes the rows.
-        a, b = transposed(tensors[EMBEDDING_B]), transposed(tensors[EMBEDDING_A])
+        a, b = tensors[EMBEDDING_B].transposed, tensors[EMBEDDING_A].transposed
         return ModuleDelta(module=module, a=a, b=b, scale=scale, magnitude=magnitude, columns=True)
     return ModuleDelta(module=module, a=tensors[A], b=tensors[B], scale=scale, magnitude=magnitude, bias=tensors.get(BIAS))
-
-
-def transposed(matrix: Stored) -> Stored:
-    """The transpose, read when asked for."""
-    rows, columns = matrix.shape
-    return Stored((columns, rows), lambda: matrix.read().T)
-
-
-def flat(tensor: Stored) -> Stored:
-    """The same values as a vector."""
-    return Stored((tensor.count,), lambda: tensor.read().reshape(-1))
 
 
 def named(raw: dict[str, Any]) -> str:

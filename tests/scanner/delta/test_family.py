@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner.delta.change import ModuleDelta
 from scanner.delta.family import Deviation, deviations, kind, layer, residuals
+from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.measure import measure
 from tests.deltas import module, of
 
