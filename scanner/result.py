@@ -113,25 +113,32 @@ def dumps(result: Result) -> bytes:
 
 def load(path: Path | str) -> Result:
     """Read a result.json. Raises ScanError with one line when it is missing, too large, or does not fit the schema."""
-    file = Path(path)
     try:
-        if file.stat().st_size > LARGEST:
-            raise ScanError(f"{printable(path)}: over {LARGEST:,} bytes")
-        data = file.read_bytes()
+        if Path(path).exists() and not Path(path).is_file():
+            raise ScanError(f"{printable(path)}: not a file")
+        with Path(path).open("rb") as stream:
+            data = stream.read(LARGEST + 1)
     except OSError as error:
         raise ScanError(f"{printable(path)}: cannot be read ({error.strerror})") from None
+    return loads(data, printable(path))
+
+
+def loads(data: bytes, where: str) -> Result:
+    """The result in `data`, the contents of a result.json; `where` names it in the message of a ScanError."""
+    if len(data) > LARGEST:
+        raise ScanError(f"{where}: over {LARGEST:,} bytes")
     try:
         result = msgspec.json.decode(data, type=Result)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ScanError(f"{printable(path)}: not an unmask result ({printable(error)})") from None
+        raise ScanError(f"{where}: not an unmask result ({printable(error)})") from None
     if result.schema_version != SCHEMA_VERSION:
-        raise ScanError(f"{printable(path)}: schema version {result.schema_version}; this unmask reads {SCHEMA_VERSION}")
+        raise ScanError(f"{where}: schema version {result.schema_version}; this unmask reads {SCHEMA_VERSION}")
     declared = {r.id for r in result.rules}
     undeclared = next((f.rule for f in result.findings if f.rule not in declared), None)
     if undeclared is not None:
-        raise ScanError(f"{printable(path)}: not an unmask result (a finding of the rule {printable(undeclared, 60)}, which it does not declare)")
+        raise ScanError(f"{where}: not an unmask result (a finding of the rule {printable(undeclared, 60)}, which it does not declare)")
     if any(r.finding is not None and not 0 <= r.finding < len(result.findings) for r in result.verdict.reasons):
-        raise ScanError(f"{printable(path)}: not an unmask result (the verdict names a finding that is not there)")
+        raise ScanError(f"{where}: not an unmask result (the verdict names a finding that is not there)")
     return result
 
 

@@ -18,20 +18,20 @@ from scanner.files.text import printable
 @click.option("--output", type=click.Path(path_type=Path), help="File to write to; standard output otherwise.")
 @click.option("--fail-on-worse", is_flag=True, help="Exit 1 when AFTER is worse, 2 when the two cannot be compared.")
 def command(before: Path, after: Path, kind: str, output: Path | None, fail_on_worse: bool) -> None:
-    """Compare two result.json: two versions of an adapter, or one adapter on two deployments.
+    """Compare two results, each a result.json or a pack: two versions of an adapter, or one adapter on two deployments.
 
     Worse is: a worse verdict, a new finding that the policy acts on, one that weighs more, a measurement that changed in its bad
     direction beyond chance, or something that is no longer measured.
     """
     from scanner import cache
     from scanner.comparison import compare
+    from scanner.pack.verification import result_of
     from scanner.report import comparison_reports
-    from scanner.result import load
 
     known = comparison_reports()
     if kind not in known:
         raise ScanError(f"--format {printable(kind, 40)}: choose from {', '.join(known)}")
-    found = compare(load(before), load(after))
+    found = compare(result_of(before), result_of(after))
     data = known[kind]().render(found)
     if output:
         cache.write_atomic(output, data)

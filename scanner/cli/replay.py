@@ -15,13 +15,13 @@ import click
 @click.option("--base", help="The base, where it is not the recorded one.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def command(result: Path, finding: int | None, adapter: Path | None, base: str | None, device: str) -> None:
-    """Reproduce a witness of RESULT; exit 0 if it reproduces, 1 if it does not."""
+    """Reproduce a witness of RESULT, a result.json or a pack; exit 0 if it reproduces, 1 if it does not."""
+    from scanner.pack.verification import result_of
     from scanner.progress import Reporter
     from scanner.replay import replay
-    from scanner.result import load
 
     reporter = Reporter()
     with reporter.live():
-        outcome = replay(load(result), finding, adapter=adapter, base=base, device=device, reporter=reporter)
+        outcome = replay(result_of(result), finding, adapter=adapter, base=base, device=device, reporter=reporter)
     click.echo(outcome.summary)
     sys.exit(0 if outcome.reproduced else 1)

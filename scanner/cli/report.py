@@ -15,8 +15,8 @@ from scanner.cli._output import chosen, formats_option, output_option, sign_opti
 @output_option("unmask-report")
 @sign_option()
 def command(result: Path, formats: str, output: Path, sign: Path | None) -> None:
-    """Make reports from RESULT, a result.json."""
-    from scanner.result import load
+    """Make reports from RESULT, a result.json or a pack."""
+    from scanner.pack.verification import result_of
 
-    for path in write(load(result), chosen(formats), output, sign):
+    for path in write(result_of(result), chosen(formats), output, sign):
         click.echo(path)

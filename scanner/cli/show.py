@@ -16,9 +16,9 @@ from scanner.cli._terminal import loudness, loudness_options, say
 @fail_on_option()
 @loudness_options
 def command(result: Path, fail_on: str, verbose: bool, quiet: bool) -> None:
-    """Print RESULT, a result.json, as `unmask scan` did, with the same exit code."""
-    from scanner.result import load
+    """Print RESULT, a result.json or a pack, as `unmask scan` did, with the same exit code."""
+    from scanner.pack.verification import result_of
 
-    found = load(result)
+    found = result_of(result)
     say(found, [result], loudness(verbose, quiet))
     sys.exit(found.verdict.exit_code(fail_on == "review"))

@@ -1,0 +1,32 @@
+"""`unmask pack`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from scanner.cli._output import chosen, formats_option
+from scanner.files.text import printable
+
+
+@click.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), default=Path("unmask-pack.zip"), show_default=True, help="The archive to write.")
+@formats_option("html,markdown,sarif,junit,bom,attestation")
+@click.option("--policy", type=click.Path(path_type=Path), help="The policy file the scan used; the shipped default otherwise.")
+@click.option("--sign", type=click.Path(path_type=Path), help="EC private key (PEM) to sign the pack with.")
+def command(result: Path, output: Path, formats: str, policy: Path | None, sign: Path | None) -> None:
+    """Put RESULT, a result.json, and everything its verdict rests on into one archive."""
+    import hashlib
+
+    from scanner import cache
+    from scanner.pack.packing import pack, same_tool
+    from scanner.result import load
+
+    loaded = load(result)
+    data = pack(loaded, chosen(formats), policy=policy, key=sign)
+    if not same_tool(loaded):
+        click.echo(f"unmask: {printable(loaded.tool, 60)} made this result, so the prompt files of this version were left out", err=True)
+    cache.write_atomic(output, data)
+    click.echo(f"{output}  SHA-256 {hashlib.sha256(data).hexdigest()}")

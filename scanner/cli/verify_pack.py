@@ -1,0 +1,33 @@
+"""`unmask verify-pack`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+_COLOUR = {"ok": "green", "FAILED": "red", "not checked": "yellow"}
+
+
+@click.command()
+@click.argument("pack", type=click.Path(path_type=Path))
+@click.option("--key", type=click.Path(path_type=Path), help="EC public key (PEM) of whoever must have signed it.")
+@click.option("--adapter", type=click.Path(path_type=Path), help="Folder that must hold the adapter that was scanned.")
+def command(pack: Path, key: Path | None, adapter: Path | None) -> None:
+    """Check PACK, written by `unmask pack`, offline: its files, its signature, and that its verdict follows from its evidence.
+
+    Exit codes: 0 nothing failed, 1 a check failed, 2 it is not a pack.
+    """
+    from scanner.files.text import printable
+    from scanner.pack.verification import verify
+
+    found = verify(pack, key, adapter)
+    verdict = found.result.verdict
+    click.echo(f"{verdict.outcome.upper()}  {printable(verdict.headline, 300)}")
+    for check in found.checks:
+        click.echo(f"  {click.style(check.state, fg=_COLOUR[check.state])}: {check.name}: {check.text}")
+    for text in found.not_proven:
+        click.echo(f"  not proven: {text}")
+    click.echo("the pack holds" if found.holds else "the pack DOES NOT hold")
+    sys.exit(0 if found.holds else 1)
