@@ -124,7 +124,7 @@ class CodeProbe:
         """Raise what is more than data."""
         files = subject.adapter.files
         for file in files:
-            yield from self._look(subject.adapter.folder, file)
+            yield from self._look(subject.adapter.root, file)
         yield Coverage(
             probe=self.id,
             what="every file by its real type",

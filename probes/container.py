@@ -9,7 +9,7 @@ from scanner.files.weights import Irregularity
 from scanner.finding import Finding, Location
 from scanner.measurement import Coverage, Status
 from scanner.probe import Need, Yield
-from scanner.rule import ATLAS_CORRUPT, ATLAS_MASQUERADING, CWE_INTERPRETATION, OWASP_SUPPLY_CHAIN, Basis, Rule, Severity
+from scanner.rule import ATLAS_CORRUPT, ATLAS_EMBED_MALWARE, ATLAS_MASQUERADING, CWE_INTERPRETATION, OWASP_SUPPLY_CHAIN, Basis, Rule, Severity
 from scanner.subject import Subject
 
 AMBIGUOUS = Rule(
@@ -43,7 +43,17 @@ UNEXPECTED = Rule(
     fix="Ask what they are for, or ask for a file saved by PEFT's save_pretrained.",
     references=(ATLAS_MASQUERADING,),
 )
-_RULES = {Irregularity.AMBIGUOUS: AMBIGUOUS, Irregularity.HOSTILE_NAME: HOSTILE_NAME, Irregularity.UNEXPECTED: UNEXPECTED}
+APPENDED = Rule(
+    id="container-appended",
+    title="Bytes after the end of the weights",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="A GGUF file goes on after its last tensor. llama.cpp does not look there. (A safetensors file that does so is refused.)",
+    why="Data that no loader reads is a place to hide a payload for something else.",
+    fix="Ask what it is for, or ask for a file as convert_lora_to_gguf.py writes it.",
+    references=(ATLAS_EMBED_MALWARE, ATLAS_MASQUERADING),
+)
+_RULES = {Irregularity.AMBIGUOUS: AMBIGUOUS, Irregularity.HOSTILE_NAME: HOSTILE_NAME, Irregularity.UNEXPECTED: UNEXPECTED, Irregularity.APPENDED: APPENDED}
 
 
 class ContainerProbe:
@@ -53,12 +63,12 @@ class ContainerProbe:
     title = "Weights files"
     needs = Need.FILES
     cost = "none: the headers were read when the adapter was opened"
-    rules = (AMBIGUOUS, HOSTILE_NAME, UNEXPECTED)
+    rules = (AMBIGUOUS, HOSTILE_NAME, UNEXPECTED, APPENDED)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Raise what the reader noted, one finding a rule."""
         adapter = subject.adapter
-        where = adapter.weights_files[0]
+        where = adapter.weights_files[0] if adapter.weights_files else ""
         for kind, rule in _RULES.items():
             flaws = [f for f in adapter.weights.flaws if f.kind is kind]
             if flaws:
@@ -72,6 +82,7 @@ class ContainerProbe:
         yield Coverage(
             probe=self.id,
             what="the weights files against their format",
-            status=Status.MEASURED,
+            status=Status.NOT_MEASURED if adapter.problem else Status.MEASURED,
+            why=adapter.problem,
             surface=f"{len(adapter.weights_files)} files, {len(adapter.weights.tensors):,} tensors",
         )

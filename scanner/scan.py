@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from scanner.delta import delta as deltas
-from scanner.errors import ScanError, UnusableBase
+from scanner.errors import ScanError, UnreadableAdapter, UnusableBase
 from scanner.files.adapter import Adapter
+from scanner.files.dialects import Dialect
 from scanner.files.text import printable
 from scanner.finding import Finding
 from scanner.measurement import Coverage, Measurement, Status, Table
@@ -31,6 +32,7 @@ from scanner.result import AdapterIdentity, BaseIdentity, Result, Scope
 from scanner.rule import Basis
 from scanner.subject import Subject
 from scanner.trust import Trust
+from scanner.verdict import Outcome
 
 if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
@@ -54,6 +56,7 @@ def scan(
 
     `base` is a model directory, `demo`, or, with `allow_hub`, a Hugging Face id. `chat_template` is template text;
     `trust` holds pinned keys and known hashes.
+    What cannot be read as an adapter and holds something that blocks gets that verdict, with nothing else measured.
     Raises ScanError with one line when the scan could not be done; a probe that fails makes the verdict incomplete instead.
     """
     if profile not in PROFILES:
@@ -65,11 +68,13 @@ def scan(
     rulebook, settings = rules(), Policy.open(policy)
     settings.check_rules(rulebook)
     with reporter.stage("reading the adapter"), _timed(timings, "read"):
-        opened = Adapter.open(adapter)
+        opened = Adapter.look(adapter)
     found_base = None
     if base is not None:
         with reporter.stage("opening the base"), _timed(timings, "base"):
             found_base = open_base(base, allow_hub)
+            if opened.dialect is not Dialect.PEFT:
+                raise UnusableBase(f"the adapter is {opened.dialect}, whose behaviour on a base is not measured; convert it to PEFT, or scan it without --base")
     with _timed(timings, "read"):
         delta = deltas.read(opened, found_base)
     if found_base is not None:
@@ -104,6 +109,8 @@ def scan(
     levelled = [_with_severity(f, settings) for f in findings]
     levelled.sort(key=lambda f: (-f.severity.level, f.rule, f.message))
     verdict = decide(settings, levelled, coverage, rulebook, found_base is not None)
+    if opened.problem and verdict.outcome is not Outcome.BLOCK:
+        raise UnreadableAdapter(opened.problem)
     return Result(
         tool=f"unmask {version('unmask')}",
         profile=profile,
@@ -154,6 +161,8 @@ def _check_fits(delta: deltas.Delta, base: Base) -> None:
 
 def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Policy) -> str:
     """Why `probe` cannot or need not run, or an empty string."""
+    if probe.needs > Need.FILES and subject.adapter.problem:
+        return subject.adapter.problem
     if probe.needs >= Need.BASE and subject.base is None:
         return "no base was given"
     if probe.needs >= Need.DEPLOYMENT:
@@ -195,7 +204,7 @@ def _scope(subject: Subject, path: str, system_prompt: str | None, chat_template
     adapter, delta, base = subject.adapter, subject.delta, subject.base
     config = adapter.config
     identity = AdapterIdentity(
-        name=printable(adapter.folder.resolve().name, 120),
+        name=printable(adapter.name, 120),
         path=printable(path, 400),
         sha256=adapter.sha256,
         method=delta.method,

@@ -19,7 +19,7 @@ def saved(values: dict[str, np.ndarray[Any, Any]]) -> bytes:
     """`values` as torch.save would write them."""
     views, storages = {}, {}
     for key, (name, value) in enumerate(values.items()):
-        flat = np.ascontiguousarray(value)
+        flat = np.ascontiguousarray(value).reshape(value.shape)
         strides = tuple(s // flat.itemsize for s in flat.strides)
         views[name] = (_CLASSES[str(value.dtype)], str(key), value.size, 0, value.shape, strides)
         storages[f"x/data/{key}"] = flat.tobytes()

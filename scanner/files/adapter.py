@@ -8,51 +8,85 @@ from pathlib import Path
 import msgspec
 
 from scanner.errors import UnreadableAdapter
-from scanner.files import card, config, inventory
+from scanner.files import card, config, inventory, place
 from scanner.files.card import Card
 from scanner.files.config import AdapterConfig, ConfigFile
+from scanner.files.dialects import Dialect, translate
+from scanner.files.gguf_file import MAGIC, GgufFile
 from scanner.files.inventory import File, Kind
-from scanner.files.place import Place, find
+from scanner.files.place import Place
 from scanner.files.safetensors_file import SafetensorsFile
 from scanner.files.sharded import ShardedWeights
 from scanner.files.text import printable
 from scanner.files.torch_file import TorchFile
+from scanner.files.unpack import Unpacked, is_upload
 from scanner.files.weights import Weights
 
+NOTHING = ShardedWeights([])
 
-class Adapter(msgspec.Struct, frozen=True):
+
+class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     """Files, configuration, card and tensors of one adapter."""
 
+    name: str
+    """The last part of the path that was given."""
     root: Path
-    """What was given to be scanned; every file below it is in `files`."""
+    """What was given to be scanned, unpacked where it was packed; every file below it is in `files`."""
     folder: Path
     """Where configuration and weights lie: `root`, or a folder in it."""
     files: tuple[File, ...]
     """By path below `root`."""
-    config_file: ConfigFile
-    card: Card | None
-    weights: Weights
-    weights_files: tuple[str, ...]
+    config_file: ConfigFile = ConfigFile(AdapterConfig(), {}, written=False)
+    card: Card | None = None
+    weights: Weights = NOTHING
+    weights_files: tuple[str, ...] = ()
     """The files that `weights` reads, as paths below `root`."""
+    dialect: Dialect = Dialect.PEFT
+    problem: str = ""
+    """Why configuration or weights could not be read; there are none then."""
+    unpacked: Unpacked | None = None
+    """Keeps `root` alive where an upload was unpacked."""
 
     @classmethod
     def open(cls, path: Path | str) -> Adapter:
-        """Read the adapter at `path`: its folder, a folder that holds just one, or its weights file.
+        """Read the adapter at `path`: its folder, a folder that holds just one, its weights file, or a zip or tar of these.
 
         Raises UnreadableAdapter, with one line that says what is wrong, when there is no adapter or a file of it breaks its format.
         """
-        place = find(Path(path))
-        settings = config.read(place.folder)
-        files = inventory.take(place.root)
-        names = tuple(p.relative_to(place.root).as_posix() for p in place.weights)
-        for file in files:
-            if file.path not in names:
-                continue
-            if file.kind is Kind.LFS_POINTER:
+        adapter = cls.look(path)
+        if adapter.problem:
+            raise UnreadableAdapter(adapter.problem)
+        return adapter
+
+    @classmethod
+    def look(cls, path: Path | str) -> Adapter:
+        """Like `open`, but what has files and cannot be read as an adapter has a `problem` instead."""
+        given = Path(path)
+        unpacked = Unpacked(given) if given.is_file() and is_upload(given) else None
+        found = place.find(unpacked.folder if unpacked else given)
+        files = (inventory.take_file(found.weights[0], found.root),) if found.alone else inventory.take(found.root)
+        adapter = cls(name=given.resolve().name, root=found.root, folder=found.folder, files=files, unpacked=unpacked)
+        try:
+            return adapter._read(found)
+        except UnreadableAdapter as error:
+            told = str(error).replace(printable(found.root), printable(given)) if unpacked else str(error)
+            return msgspec.structs.replace(adapter, problem=told, card=card.read(found.folder))
+
+    def _read(self, found: Place) -> Adapter:
+        if found.problem:
+            raise UnreadableAdapter(found.problem)
+        settings = config.read(found.folder) if config.exists(found.folder) else None
+        names = tuple(p.relative_to(found.root).as_posix() for p in found.weights)
+        for file in self.files:
+            if file.path in names and file.kind is Kind.LFS_POINTER:
                 raise UnreadableAdapter(f"{printable(file.path)}: a Git LFS pointer, not the weights; run `git lfs pull` first")
-            if file.kind is Kind.LINK:
+            if file.path in names and file.kind is Kind.LINK:
                 raise UnreadableAdapter(f"{printable(file.path)}: a link out of the folder, which is not followed")
-        return cls(place.root, place.folder, files, settings, card.read(place.folder), _weights(place), names)
+        weights, dialect = _weights(found), Dialect.PEFT
+        if settings is None:
+            weights, raw, dialect = translate(weights, printable(names[0]))
+            settings = ConfigFile(config.typed(raw), raw, written=False)
+        return msgspec.structs.replace(self, config_file=settings, card=card.read(found.folder), weights=weights, weights_files=names, dialect=dialect)
 
     @property
     def config(self) -> AdapterConfig:
@@ -66,12 +100,15 @@ class Adapter(msgspec.Struct, frozen=True):
         return hashlib.sha256(lines.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _weights(place: Place) -> Weights:
-    opened: list[SafetensorsFile | TorchFile] = [TorchFile(p) if _zipped(p) else SafetensorsFile(p) for p in place.weights]
-    return opened[0] if len(opened) == 1 and place.index is None else ShardedWeights(opened, place.index)
+def _weights(found: Place) -> Weights:
+    opened = [open_weights(p) for p in found.weights]
+    return opened[0] if len(opened) == 1 and found.index is None else ShardedWeights(opened, found.index)
 
 
-def _zipped(path: Path) -> bool:
+def open_weights(path: Path) -> SafetensorsFile | TorchFile | GgufFile:
+    """The weights file at `path`, by what it is. Raises UnreadableAdapter when it breaks its format, or has none that is known."""
     with path.open("rb") as stream:
         head = stream.read(4)
-    return head == b"PK\x03\x04" or path.suffix != ".safetensors"
+    if head == MAGIC:
+        return GgufFile(path)
+    return TorchFile(path) if head == place.ZIP or path.suffix in (".bin", ".pt", ".pth", ".ckpt") else SafetensorsFile(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,14 @@ class ConfigFile(msgspec.Struct, frozen=True):
 
     config: AdapterConfig
     raw: dict[str, Any]
-    twice: tuple[str, ...]
+    twice: tuple[str, ...] = ()
+    written: bool = True
+    """Whether there is such a file; where there is none, `raw` says in PEFT's words what the weights file itself says."""
+
+
+def exists(folder: Path) -> bool:
+    """Whether `folder` has a configuration, readable or not."""
+    return os.path.lexists(folder / NAME)
 
 
 def read(folder: Path) -> ConfigFile:
@@ -93,6 +101,11 @@ def read(folder: Path) -> ConfigFile:
         raw, twice = load_object(data, LARGEST)
     except BadJson as error:
         raise UnreadableAdapter(f"{NAME}: {error}") from None
+    return ConfigFile(typed(raw), raw, twice)
+
+
+def typed(raw: dict[str, Any]) -> AdapterConfig:
+    """The fields of `raw` that decide what an adapter does. Raises UnreadableAdapter when one has the wrong type."""
     if not isinstance(raw.get("peft_type"), str):
         raise UnreadableAdapter(f"{NAME}: no peft_type, so this is not a PEFT adapter")
     try:
@@ -102,7 +115,7 @@ def read(folder: Path) -> ConfigFile:
         raise UnreadableAdapter(f"{NAME}: {printable(error)}") from None
     if max(len(config.rank_pattern or ()), len(config.alpha_pattern or ())) > MOST_PATTERNS:
         raise UnreadableAdapter(f"{NAME}: more than {MOST_PATTERNS:,} patterns")
-    return ConfigFile(config, raw, twice)
+    return config
 
 
 _COMMON = {"peft_type", "task_type", "base_model_name_or_path", "revision", "modules_to_save"}

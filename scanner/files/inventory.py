@@ -20,6 +20,7 @@ from scanner.files.text import printable
 from scanner.files.zips import open_zip
 
 MOST_FILES = 5_000
+MOST_BYTES = 64 << 30
 HEAD = 4096
 
 
@@ -136,9 +137,10 @@ def _leaves(path: Path, folder: Path) -> bool:
 def take(folder: Path) -> tuple[File, ...]:
     """List every file below `folder`, sorted by path; links out of the folder are listed, never followed.
 
-    Reads each file once. Raises UnreadableAdapter over 5,000 files, or when a file cannot be read.
+    Reads each file once. Raises UnreadableAdapter over 5,000 files or 64 GiB, or when a file cannot be read.
     """
     found: list[File] = []
+    total = 0
     for here, folders, names in os.walk(folder, followlinks=False):
         links = [d for d in folders if (Path(here) / d).is_symlink()]
         if any(unicodedata.category(c) in ("Cc", "Cs") for d in folders for c in d):
@@ -146,24 +148,32 @@ def take(folder: Path) -> tuple[File, ...]:
         folders[:] = sorted(d for d in folders if d not in links and d != ".git")
         for name in sorted([*names, *links]):
             path = Path(here) / name
-            if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
-                raise UnreadableAdapter(f"{printable(path)}: a file name with control characters or not in UTF-8")
-            relative = path.relative_to(folder).as_posix()
             if len(found) >= MOST_FILES:
                 raise UnreadableAdapter(f"{printable(folder)}: more than {MOST_FILES:,} files; give the adapter's own folder")
-            if path.is_symlink() and (path.is_dir() or _leaves(path, folder)):
-                found.append(File(relative, 0, "", Kind.LINK))
-                continue
-            try:
-                if not stat.S_ISREG(path.stat().st_mode):
-                    found.append(File(relative, 0, "", Kind.LINK))
-                    continue
-                with path.open("rb") as stream:
-                    head = stream.read(HEAD)
-                    stream.seek(0)
-                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                    size = stream.tell()
-            except OSError as error:
-                raise UnreadableAdapter(f"{printable(path)}: cannot be read ({error.strerror})") from None
-            found.append(File(relative, size, digest, kind_of(path, head)))
+            found.append(take_file(path, folder))
+            total += found[-1].bytes
+            if total > MOST_BYTES:
+                raise UnreadableAdapter(f"{printable(folder)}: more than {MOST_BYTES >> 30} GiB; give the adapter's own folder")
     return tuple(found)
+
+
+def take_file(path: Path, folder: Path) -> File:
+    """The file at `path`, named from `folder`. Raises UnreadableAdapter for a name that could forge a line, or when it cannot be read."""
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in path.name):
+        raise UnreadableAdapter(f"{printable(path)}: a file name with control characters or not in UTF-8")
+    relative = path.relative_to(folder).as_posix()
+    if path.is_symlink() and (path.is_dir() or _leaves(path, folder)):
+        return File(relative, 0, "", Kind.LINK)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return File(relative, 0, "", Kind.LINK)
+        with path.open("rb") as stream:
+            head = stream.read(HEAD)
+            if path.stat().st_size > MOST_BYTES:
+                raise UnreadableAdapter(f"{printable(path)}: more than {MOST_BYTES >> 30} GiB")
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            size = stream.tell()
+    except OSError as error:
+        raise UnreadableAdapter(f"{printable(path)}: cannot be read ({error.strerror})") from None
+    return File(relative, size, digest, kind_of(path, head))

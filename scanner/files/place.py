@@ -9,12 +9,16 @@ import msgspec
 
 from scanner.errors import UnreadableAdapter
 from scanner.files import config
+from scanner.files.gguf_file import MAGIC
+from scanner.files.inventory import inside
 from scanner.files.sharded import numbered, read_index
 from scanner.files.text import printable
+from scanner.files.torch_file import TorchFile
 
 STEM = "adapter_model"
 ENDS = ("safetensors", "bin", "pt")
 """In the order in which loaders prefer them: PEFT takes safetensors before bin, vLLM knows pt too."""
+ZIP = b"PK\x03\x04"
 DEEPEST = 4
 MOST_FOLDERS = 2_000
 
@@ -24,40 +28,82 @@ class Place(msgspec.Struct, frozen=True):
 
     root: Path
     folder: Path
-    weights: tuple[Path, ...]
+    weights: tuple[Path, ...] = ()
     index: dict[str, str] | None = None
     """Tensor name to file name, for shards with an index."""
+    alone: bool = False
+    """Whether the weights are a file without a configuration beside it, so that what else lies there is not part of it."""
+    problem: str = ""
+    """Why there is no adapter to open, where there is none."""
 
 
 def find(path: Path) -> Place:
-    """The adapter at `path`. Raises UnreadableAdapter when there is none, or more than one to choose from."""
+    """The adapter at `path`, or the problem. Raises UnreadableAdapter when there is nothing at all."""
     if not path.exists():
         raise UnreadableAdapter(f"{printable(path)}: no such file or folder")
     if path.is_dir():
-        folder = path if _configured(path) else _only(path)
-        return _with_weights(path, folder)
-    if path.name == config.NAME or not _configured(path.parent):
-        raise UnreadableAdapter(f"{printable(path)}: give the folder that holds {config.NAME} and the weights, or the weights file beside it")
-    return Place(path.parent, path.parent, (path,))
+        root = path
+        try:
+            root = _snapshot(path)
+            folder = root if config.exists(root) else _only(root)
+            return _with_weights(root, folder) if config.exists(folder) else Place(root, folder, (_single(folder),))
+        except UnreadableAdapter as error:
+            return Place(root, root, problem=str(error))
+    if not path.is_file():
+        raise UnreadableAdapter(f"{printable(path)}: not a regular file")
+    return Place(path.parent, path.parent, (path,), alone=not config.exists(path.parent))
 
 
-def _configured(folder: Path) -> bool:
-    return os.path.lexists(folder / config.NAME)
+def is_weights(path: Path) -> bool:
+    """Whether the file is safetensors or GGUF by its first bytes, or a torch file that holds tensors by name."""
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    if head.startswith(ZIP):
+        try:
+            return bool(TorchFile(path).tensors)
+        except UnreadableAdapter:
+            return False
+    return head.startswith(MAGIC) or (head[8:].lstrip(b" \t\r\n").startswith(b"{") and int.from_bytes(head[:8], "little") <= path.stat().st_size)
+
+
+def _snapshot(folder: Path) -> Path:
+    """The one snapshot, where `folder` is a repository of the Hugging Face cache."""
+    if not all((folder / n).is_dir() for n in ("blobs", "snapshots")):
+        return folder
+    found = sorted(p for p in (folder / "snapshots").iterdir() if p.is_dir())
+    if len(found) != 1:
+        raise UnreadableAdapter(f"{printable(folder)}: holds {len(found)} snapshots; give one of them")
+    return found[0]
 
 
 def _only(root: Path) -> Path:
-    """The one folder below `root` that holds an adapter."""
-    found: list[Path] = []
+    """The one folder in or below `root` that holds an adapter: with a configuration, or, where none has one, a single weights file."""
+    configured: list[Path] = []
+    bare: list[Path] = []
     for seen, (here, folders, names) in enumerate(os.walk(root, followlinks=False)):
         depth = len(Path(here).relative_to(root).parts)
         folders[:] = sorted(f for f in folders if f != ".git") if depth < DEEPEST and seen < MOST_FOLDERS else []
         if config.NAME in names:
-            found.append(Path(here))
+            configured.append(Path(here))
+        elif any(inside(Path(here) / n, root) and is_weights(Path(here) / n) for n in names):
+            bare.append(Path(here))
+    found = configured or bare
     if not found:
-        raise UnreadableAdapter(f"{printable(root)}: no {config.NAME}, here or in a folder below, so this is not a PEFT adapter folder")
+        raise UnreadableAdapter(f"{printable(root)}: no {config.NAME} and no weights, here or in a folder below, so this is not an adapter")
     if len(found) > 1:
         choices = ", ".join(printable(p.relative_to(root), 60) for p in sorted(found)[:8])
         raise UnreadableAdapter(f"{printable(root)}: holds {len(found)} adapters; give one of them: {choices}{', …' if len(found) > 8 else ''}")
+    return found[0]
+
+
+def _single(folder: Path) -> Path:
+    """The one weights file of a folder without a configuration."""
+    found = sorted(p for p in folder.iterdir() if inside(p, folder) and is_weights(p))
+    if len(found) > 1:
+        choices = ", ".join(printable(p.name, 60) for p in found[:8])
+        raise UnreadableAdapter(
+            f"{printable(folder)}: no {config.NAME}, and {len(found)} weights files; give one of them: {choices}{', …' if len(found) > 8 else ''}"
+        )
     return found[0]
 
 

@@ -8,19 +8,32 @@ Data is read one tensor at a time.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from scanner.errors import UnreadableAdapter
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
-from scanner.files.weights import BITS, Flaw, Floats, Integers, Irregularity, Tensor, floats, integers, state
+from scanner.files.weights import (
+    BITS,
+    MOST_FLAWS,
+    MOST_TENSORS,
+    Flaw,
+    Floats,
+    Integers,
+    Irregularity,
+    Tensor,
+    floats,
+    hostile_names,
+    integers,
+    pieces,
+    state,
+    unnameable,
+)
 
 LARGEST_HEADER = 16 * 1024 * 1024
-MOST_TENSORS = 200_000
 MOST_DIMENSIONS = 8
-MOST_FLAWS = 100
-LONGEST_NAME = 1000
 _FIELDS = {"dtype", "shape", "data_offsets"}
 
 
@@ -67,12 +80,13 @@ class SafetensorsFile:
             position = tensor.end
         if position != size:
             raise self._broken(f"{size - position:,} bytes after the last tensor" if size > position else "truncated: data ends early")
+        self._flaws += [f for f, _ in zip(hostile_names(sorted(header)), range(MOST_FLAWS), strict=False)]
         self.tensors: dict[str, Tensor] = {t.name: t for t in sorted(entries, key=lambda t: t.name) if not unnameable(t.name)}
 
     @property
     def flaws(self) -> tuple[Flaw, ...]:
         """What the format forbids and its library loads; at most 100 are kept."""
-        return tuple(self._flaws)
+        return tuple(self._flaws[:MOST_FLAWS])
 
     def _flaw(self, kind: Irregularity, what: str, item: str = "") -> None:
         if len(self._flaws) < MOST_FLAWS:
@@ -83,8 +97,6 @@ class SafetensorsFile:
 
     def _entry(self, name: str, entry: Any, offset: int, size: int) -> Tensor:
         label = f"'{printable(name, 80)}'"
-        if unnameable(name):
-            self._flaw(Irregularity.HOSTILE_NAME, f"{label} is the name of a tensor; no module has such a name, so it is not read", name)
         if not isinstance(entry, dict) or not set(entry) >= _FIELDS:
             raise self._broken(f"{label}: an entry must hold dtype, shape and data_offsets")
         if set(entry) != _FIELDS:
@@ -100,20 +112,14 @@ class SafetensorsFile:
             raise self._broken(f"{label}: {end - start:,} bytes at {start:,} do not fit shape {shape} of {dtype}, or the file is truncated")
         return Tensor(name, dtype, tuple(shape), offset + start, offset + end)
 
-    def data(self, name: str) -> bytes:
-        """The tensor's bytes as stored, little-endian. Raises UnreadableAdapter when the file changed since its header was read."""
-        tensor = self.tensors[name]
-        with self.path.open("rb") as stream:
-            stream.seek(tensor.start)
-            data = stream.read(tensor.end - tensor.start)
-            if state(stream) != self._state or len(data) != tensor.end - tensor.start:
-                raise self._broken("the file changed while it was read")
-        return data
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The tensor's bytes as stored, at most 16 MiB at a time."""
+        return pieces(self.path, self.tensors[name], self._state)
 
     def read(self, name: str) -> Floats:
         """The tensor as float32, shape as declared. Raises UnreadableAdapter for a dtype that is not a plain float."""
         tensor = self.tensors[name]
-        value = floats(self.data(name), tensor.dtype)
+        value = floats(b"".join(self.pieces(name)), tensor.dtype)
         if value is None:
             raise self._broken(f"'{printable(name, 80)}' is {tensor.dtype}; adapter weights must be F32, F16, BF16 or F64")
         return value.reshape(tensor.shape)
@@ -121,15 +127,10 @@ class SafetensorsFile:
     def integers(self, name: str) -> Integers:
         """The tensor as int64, shape as declared. Raises UnreadableAdapter for a dtype that is not an integer."""
         tensor = self.tensors[name]
-        value = integers(self.data(name), tensor.dtype)
+        value = integers(b"".join(self.pieces(name)), tensor.dtype)
         if value is None:
             raise self._broken(f"'{printable(name, 80)}' is {tensor.dtype}, not whole numbers")
         return value.reshape(tensor.shape)
-
-
-def unnameable(name: str) -> bool:
-    """Whether `name` is empty, over 1,000 characters, or holds controls or invisible characters: no module is called so."""
-    return not name or printable(name, LONGEST_NAME) != name
 
 
 def _strings(value: Any) -> list[str]:

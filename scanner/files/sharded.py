@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scanner.errors import UnreadableAdapter
+from scanner.files.gguf_file import GgufFile
 from scanner.files.safetensors_file import SafetensorsFile
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
 from scanner.files.torch_file import TorchFile
-from scanner.files.weights import Flaw, Floats, Integers, Irregularity, Tensor
+from scanner.files.weights import MOST_FLAWS, Flaw, Floats, Integers, Irregularity, Tensor
 
 LARGEST_INDEX = 16 * 1024 * 1024
 MOST_SHARDS = 1000
@@ -21,10 +22,10 @@ _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<of>\d{5})\.(?P<end>s
 class ShardedWeights:
     """Several weights files as one: a tensor is read from the shard that holds it."""
 
-    def __init__(self, shards: Sequence[SafetensorsFile | TorchFile], index: dict[str, str] | None = None) -> None:
+    def __init__(self, shards: Sequence[SafetensorsFile | TorchFile | GgufFile], index: dict[str, str] | None = None) -> None:
         """Join `shards`; `index` says which file each tensor is said to be in. Raises UnreadableAdapter when it names what is not there."""
         self.metadata: dict[str, str] = {}
-        self._where: dict[str, SafetensorsFile | TorchFile] = {}
+        self._where: dict[str, SafetensorsFile | TorchFile | GgufFile] = {}
         flaws: list[Flaw] = []
         for shard in shards:
             self.metadata |= shard.metadata
@@ -39,7 +40,7 @@ class ShardedWeights:
                 raise UnreadableAdapter(f"the index says that '{printable(name, 80)}' is in {printable(file, 80)}, where it is not")
         extra = sorted(set(self._where) - set(index)) if index is not None else []
         flaws += [Flaw(Irregularity.AMBIGUOUS, f"'{printable(n, 80)}' is in a shard and not in the index", printable(n, 200)) for n in extra]
-        self.flaws = tuple(flaws[:100])
+        self.flaws = tuple(flaws[:MOST_FLAWS])
         self.tensors: dict[str, Tensor] = {n: self._where[n].tensors[n] for n in sorted(self._where)}
 
     def read(self, name: str) -> Floats:
@@ -49,6 +50,10 @@ class ShardedWeights:
     def integers(self, name: str) -> Integers:
         """The tensor as int64, shape as declared. Raises UnreadableAdapter for a dtype that is not an integer."""
         return self._where[name].integers(name)
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The tensor's bytes as stored, at most 16 MiB at a time."""
+        return self._where[name].pieces(name)
 
 
 def read_index(path: Path) -> dict[str, str]:

@@ -9,16 +9,31 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scanner.errors import UnreadableAdapter
-from scanner.files.safetensors_file import MOST_TENSORS, unnameable
 from scanner.files.tensor_pickle import NotTensors, View, tensors
 from scanner.files.text import printable
-from scanner.files.weights import BITS, Flaw, Floats, Integers, Irregularity, Tensor, floats, integers, state
+from scanner.files.weights import (
+    BITS,
+    MOST_FLAWS,
+    MOST_TENSORS,
+    Flaw,
+    Floats,
+    Integers,
+    Irregularity,
+    Tensor,
+    floats,
+    hostile_names,
+    integers,
+    pieces,
+    state,
+    unnameable,
+)
 from scanner.files.zips import open_zip
 
 LARGEST_PICKLE = 64 * 1024 * 1024
@@ -47,13 +62,9 @@ class TorchFile:
         if len(views) > MOST_TENSORS:
             raise self._broken(f"{len(views):,} tensors, more than the {MOST_TENSORS:,} allowed")
         flaws = [Flaw(Irregularity.AMBIGUOUS, f"'{printable(n, 80)}' is written twice; torch takes the last", printable(n, 200)) for n in twice]
+        flaws += hostile_names(sorted(views))
+        self.flaws: tuple[Flaw, ...] = tuple(flaws[:MOST_FLAWS])
         named = sorted(n for n in views if not unnameable(n))
-        bad = sorted(set(views) - set(named))
-        flaws += [
-            Flaw(Irregularity.HOSTILE_NAME, f"'{printable(n, 80)}' is the name of a tensor; no module has such a name, so it is not read", printable(n, 200))
-            for n in bad
-        ]
-        self.flaws: tuple[Flaw, ...] = tuple(flaws[:100])
         self._views = {n: views[n] for n in named}
         self.tensors: dict[str, Tensor] = {n: self._tensor(n, views[n]) for n in named}
 
@@ -105,29 +116,20 @@ class TorchFile:
         start = self._starts[view.storage.key] + view.offset * width
         return Tensor(name, view.storage.dtype, view.shape, start, start + span * width)
 
-    def data(self, name: str) -> bytes:
-        """The bytes the tensor spans as stored, little-endian; with strides they may hold other elements too.
-
-        Raises UnreadableAdapter when the file changed since its names were read.
-        """
-        tensor = self.tensors[name]
-        with self.path.open("rb") as stream:
-            stream.seek(tensor.start)
-            data = stream.read(tensor.end - tensor.start)
-            if state(stream) != self._state or len(data) != tensor.end - tensor.start:
-                raise self._broken("the file changed while it was read")
-        return data
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The bytes the tensor spans as stored, at most 16 MiB at a time; with strides they may hold other elements too."""
+        return pieces(self.path, self.tensors[name], self._state)
 
     def read(self, name: str) -> Floats:
         """The tensor as float32, shape as declared. Raises UnreadableAdapter for a dtype that is not a plain float."""
-        value = floats(self.data(name), self.tensors[name].dtype)
+        value = floats(b"".join(self.pieces(name)), self.tensors[name].dtype)
         if value is None:
             raise self._broken(f"'{printable(name, 80)}' is {self.tensors[name].dtype}; adapter weights must be F32, F16, BF16 or F64")
         return np.ascontiguousarray(self._shaped(name, value))
 
     def integers(self, name: str) -> Integers:
         """The tensor as int64, shape as declared. Raises UnreadableAdapter for a dtype that is not an integer."""
-        value = integers(self.data(name), self.tensors[name].dtype)
+        value = integers(b"".join(self.pieces(name)), self.tensors[name].dtype)
         if value is None:
             raise self._broken(f"'{printable(name, 80)}' is {self.tensors[name].dtype}, not whole numbers")
         return np.ascontiguousarray(self._shaped(name, value))

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
+
+from scanner.errors import UnreadableAdapter
+from scanner.files.text import printable
+
+MOST_TENSORS = 200_000
+MOST_FLAWS = 100
+LONGEST_NAME = 1000
+PIECE = 16 * 1024 * 1024
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -75,6 +85,10 @@ class Weights(Protocol):
         """The tensor as int64, shape as declared. Raises UnreadableAdapter for a dtype that is not an integer."""
         ...
 
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The tensor's bytes as stored, at most 16 MiB at a time."""
+        ...
+
 
 class Irregularity(StrEnum):
     """What can be wrong with a weights file that the format's own library loads all the same."""
@@ -82,6 +96,7 @@ class Irregularity(StrEnum):
     AMBIGUOUS = "readers disagree about it"
     HOSTILE_NAME = "a name that no module can have"
     UNEXPECTED = "holds what the format does not know"
+    APPENDED = "bytes that belong to nothing"
 
 
 class Flaw(msgspec.Struct, frozen=True):
@@ -111,3 +126,34 @@ def floats(data: bytes, dtype: str) -> Floats | None:
 def integers(data: bytes, dtype: str) -> Integers | None:
     """Little-endian elements of `dtype` as int64, flat; None where `dtype` is not an integer."""
     return np.frombuffer(data, _INTEGERS[dtype]).astype(np.int64) if dtype in _INTEGERS else None
+
+
+def pieces(path: Path, tensor: Tensor, as_opened: State) -> Iterator[bytes]:
+    """The bytes of `tensor` in the file at `path`, at most 16 MiB at a time. Raises UnreadableAdapter when the file is not `as_opened`."""
+    with path.open("rb") as stream:
+        stream.seek(tensor.start)
+        left = tensor.end - tensor.start
+        while left:
+            data = stream.read(min(left, PIECE))
+            left -= len(data)
+            if state(stream) != as_opened or not data:
+                raise UnreadableAdapter(f"{printable(path.name)}: the file changed while it was read")
+            yield data
+
+
+def unnameable(name: str) -> bool:
+    """Whether `name` is empty, over 1,000 characters, or holds controls or invisible characters: no module is called so."""
+    return not name or printable(name, LONGEST_NAME) != name
+
+
+def hostile_names(names: Iterable[str]) -> Iterator[Flaw]:
+    """A flaw for each of `names` that no module can have, or that steps out of a folder where a tool makes files of names."""
+    for name in names:
+        if unnameable(name):
+            yield Flaw(
+                Irregularity.HOSTILE_NAME,
+                f"'{printable(name, 80)}' is the name of a tensor; no module has such a name, so it is not read",
+                printable(name, 200),
+            )
+        elif "/" in name or "\\" in name:
+            yield Flaw(Irregularity.HOSTILE_NAME, f"'{printable(name, 80)}' is the name of a tensor, and a path", printable(name, 200))

@@ -9,6 +9,7 @@ import pytest
 
 from probes.container import ContainerProbe
 from tests.adapters import adapter, raised, tensors
+from tests.scanner.files.test_gguf_file import lora
 
 
 def rewritten(folder: Path, change: tuple[bytes, bytes]) -> Path:
@@ -35,6 +36,14 @@ def test_what_the_format_forbids_is_told(rule: str, tmp_path: Path) -> None:
     (found,) = raised(ContainerProbe(), folder)
     assert (found.rule, found.location.file) == (rule, "adapter_model.safetensors")
     assert found.message.isprintable()
+
+
+def test_bytes_after_a_gguf_adapter_are_told(tmp_path: Path) -> None:
+    path = lora(tmp_path / "x.gguf")
+    assert raised(ContainerProbe(), path) == []
+    path.write_bytes(path.read_bytes() + b"payload")
+    (found,) = raised(ContainerProbe(), path)
+    assert (found.rule, found.location.file) == ("container-appended", "x.gguf")
 
 
 def test_what_libraries_write_is_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,31 @@ def test_a_broken_adapter_is_refused_in_one_line(name: str, tmp_path: Path) -> N
     folder = adapter(tmp_path / "a")
     BROKEN[name](folder)
     failed_in_one_line(scan(folder, cwd=tmp_path))
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_adapter_with_code_beside_it_is_blocked_for_the_code(name: str, tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    BROKEN[name](folder)
+    (folder / "optimizer.pt").write_bytes(b"cos\nsystem\n(S'id'\ntR.")
+    result = scan(folder, cwd=tmp_path)
+    assert result.exit_code == 1, result.output
+    assert "runs code" in result.stdout
+    assert "not measured: container" in result.stdout
+
+
+@pytest.mark.parametrize("where", ["folder", "file", "zip"])
+def test_weights_that_are_a_pickle_that_runs_code_are_blocked(where: str, tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "adapter_model.safetensors").unlink()
+    (folder / "adapter_model.bin").write_bytes(b"cos\nsystem\n(S'id'\ntR.")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, file.name)
+    given = {"folder": folder, "file": folder / "adapter_model.bin", "zip": tmp_path / "a.zip"}[where]
+    result = scan(given, cwd=tmp_path)
+    assert result.exit_code == 1, result.output
+    assert "runs code" in result.stdout
 
 
 def test_a_missing_folder_a_file_and_wrong_options_are_refused_in_one_line(tmp_path: Path) -> None:

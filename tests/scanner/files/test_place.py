@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from scanner.errors import UnreadableAdapter
 from scanner.files.adapter import Adapter
 from scanner.files.weights import Irregularity
 from tests.adapters import adapter, tensors
-from tests.torch_files import saved
+from tests.torch_files import archive, saved
 
 
 def refused(path: Path) -> str:
@@ -55,8 +56,36 @@ def test_the_weights_file_stands_for_its_folder(tmp_path: Path) -> None:
 
 def test_no_adapter_anywhere_is_said(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    assert "no adapter_config.json" in refused(tmp_path)
+    assert "no adapter_config.json and no weights" in refused(tmp_path)
     assert "no such file or folder" in refused(tmp_path / "nowhere")
+
+
+def test_a_folder_of_bare_weights_is_a_choice(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save_file({"lora_unet_q.lora_down.weight": np.ones((1, 2), np.float32)}, tmp_path / f"{name}.safetensors")
+    assert "2 weights files; give one of them: one.safetensors, two.safetensors" in refused(tmp_path)
+    assert [f.path for f in Adapter.open(tmp_path / "one.safetensors").files] == ["one.safetensors"]
+
+
+def test_what_trainers_leave_beside_bare_weights_is_not_a_choice(tmp_path: Path) -> None:
+    save_file({"lora_unet_q.lora_down.weight": np.ones((1, 2), np.float32)}, tmp_path / "x.safetensors")
+    (tmp_path / "training_args.bin").write_bytes(archive(pickle.dumps({"lr": 1e-3}, 2)))
+    assert Adapter.open(tmp_path).weights_files == ("x.safetensors",)
+
+
+def test_a_repository_of_the_hugging_face_cache_is_its_snapshot(tmp_path: Path) -> None:
+    cache = tmp_path / "models--org--name"
+    for folder in ("blobs", "refs", "snapshots/abc"):
+        (cache / folder).mkdir(parents=True)
+    for number, file in enumerate(sorted(adapter(tmp_path / "a").iterdir())):
+        file.rename(cache / "blobs" / str(number))
+        (cache / "snapshots" / "abc" / file.name).symlink_to(f"../../blobs/{number}")
+    for given in (cache, cache / "snapshots" / "abc", cache / "snapshots" / "abc" / "adapter_model.safetensors"):
+        opened = Adapter.open(given)
+        assert set(opened.weights.tensors) == set(tensors())
+        assert {f.path for f in opened.files} == {"adapter_config.json", "adapter_model.safetensors"}
+    (cache / "snapshots" / "def").mkdir()
+    assert "holds 2 snapshots" in refused(cache)
 
 
 def sharded(folder: Path, end: str = "safetensors", index: bool = True) -> Path:
