@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from scanner.errors import ScanError
-from scanner.files.inventory import File, Kind
+from scanner.files.inventory import File
+from scanner.files.kinds import Kind
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
 from scanner.finding import Finding, Location

@@ -13,7 +13,8 @@ from scanner.files.card import Card
 from scanner.files.config import AdapterConfig, ConfigFile
 from scanner.files.dialects import Dialect, translate
 from scanner.files.gguf_file import MAGIC, GgufFile
-from scanner.files.inventory import File, Kind
+from scanner.files.inventory import File
+from scanner.files.kinds import Kind
 from scanner.files.place import Place
 from scanner.files.safetensors_file import SafetensorsFile
 from scanner.files.sharded import ShardedWeights

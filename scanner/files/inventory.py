@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import re
 import stat
 import unicodedata
-import zipfile
-from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
 from scanner.errors import UnreadableAdapter
-from scanner.files.opcodes import opcodes
+from scanner.files.kinds import HEAD, Kind, kind_of
 from scanner.files.text import printable
-from scanner.files.zips import open_zip
 
 MOST_FILES = 5_000
 MOST_BYTES = 64 << 30
-HEAD = 4096
-
-
-class Kind(StrEnum):
-    """The real type of a file."""
-
-    SAFETENSORS = "safetensors"
-    JSON = "json"
-    PICKLE = "pickle"
-    TORCH_ZIP = "torch zip"
-    ARCHIVE = "archive"
-    EXECUTABLE = "executable"
-    SCRIPT = "script"
-    GGUF = "gguf"
-    LFS_POINTER = "git-lfs pointer"
-    LINK = "link out of the folder"
-    TEXT = "text"
-    BINARY = "binary"
-    EMPTY = "empty"
 
 
 class File(msgspec.Struct, frozen=True):
@@ -49,72 +25,6 @@ class File(msgspec.Struct, frozen=True):
     bytes: int
     sha256: str
     kind: Kind
-
-
-_MAGIC: tuple[tuple[bytes, Kind], ...] = (
-    (b"GGUF", Kind.GGUF),
-    (b"version https://git-lfs", Kind.LFS_POINTER),
-    (b"\x7fELF", Kind.EXECUTABLE),
-    (b"MZ", Kind.EXECUTABLE),
-    (b"\xcf\xfa\xed\xfe", Kind.EXECUTABLE),
-    (b"\xca\xfe\xba\xbe", Kind.EXECUTABLE),
-    (b"#!", Kind.SCRIPT),
-    (b"\x1f\x8b", Kind.ARCHIVE),
-    (b"BZh", Kind.ARCHIVE),
-    (b"\xfd7zXZ", Kind.ARCHIVE),
-    (b"7z\xbc\xaf", Kind.ARCHIVE),
-    (b"Rar!", Kind.ARCHIVE),
-    (b"\x28\xb5\x2f\xfd", Kind.ARCHIVE),
-)
-_DOTTED = re.compile(r"[A-Za-z_][\w.]* [A-Za-z_][\w.]*")
-_SCRIPTS = {".py", ".pyc", ".sh", ".bat", ".ps1", ".js", ".ipynb", ".so", ".dll"}
-
-
-def kind_of(path: Path, head: bytes) -> Kind:
-    """The type of the file at `path`, whose first bytes are `head`."""
-    if not head:
-        return Kind.EMPTY
-    if (head[:1] == b"\x80" and head[1:2] <= b"\x05" and len(head) > 2) or _is_bare_pickle(head):
-        return Kind.PICKLE
-    if zipfile.is_zipfile(path):
-        try:
-            with open_zip(path) as archive:
-                names = archive.namelist()
-        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
-            return Kind.ARCHIVE
-        return Kind.TORCH_ZIP if any(n.endswith("data.pkl") for n in names) else Kind.ARCHIVE
-    for magic, kind in _MAGIC:
-        if head.startswith(magic):
-            return kind
-    if head[257:262] == b"ustar":
-        return Kind.ARCHIVE
-    if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
-        return Kind.SAFETENSORS
-    if path.suffix.lower() in _SCRIPTS:
-        return Kind.SCRIPT
-    try:
-        head[: HEAD - 4].decode("utf-8") if len(head) == HEAD else head.decode("utf-8")
-    except UnicodeDecodeError:
-        return Kind.BINARY
-    if b"\0" in head:
-        return Kind.BINARY
-    return Kind.JSON if head.lstrip()[:1] in (b"{", b"[") else Kind.TEXT
-
-
-def _is_bare_pickle(head: bytes) -> bool:
-    """Whether `head` begins a pickle without a protocol mark that imports something and calls it."""
-    imports = arguments = False
-    try:
-        for name, argument in opcodes(io.BytesIO(head)):
-            if name in ("GLOBAL", "INST") and not _DOTTED.fullmatch(str(argument)):
-                return False
-            imports = imports or name in ("GLOBAL", "INST", "STACK_GLOBAL")
-            arguments = arguments or name == "MARK" or "TUPLE" in name
-            if imports and arguments and name in ("REDUCE", "OBJ", "INST", "NEWOBJ", "NEWOBJ_EX"):
-                return True
-    except Exception:  # not a pickle, or one that is cut off here
-        return False
-    return False
 
 
 def inside(path: Path, folder: Path) -> bool:
@@ -174,6 +84,7 @@ def take_file(path: Path, folder: Path) -> File:
             stream.seek(0)
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()
+            kind = kind_of(path.name, head, stream)
     except OSError as error:
         raise UnreadableAdapter(f"{printable(path)}: cannot be read ({error.strerror})") from None
-    return File(relative, size, digest, kind_of(path, head))
+    return File(relative, size, digest, kind)

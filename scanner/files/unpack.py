@@ -33,7 +33,7 @@ LZMA_MEMORY = 256 << 20
 _PACKED: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
     (b"\x1f\x8b", lambda f: gzip.GzipFile(fileobj=f)),
     (b"BZh", lambda f: bz2.BZ2File(f)),
-    (b"\xfd7zXZ\0", lambda f: _Xz(f)),
+    (b"\xfd7zXZ\0", lambda f: LinearXz(f)),
 )
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError, ValueError, OverflowError)
 
@@ -75,11 +75,10 @@ class Unpacked:
 
     def _problem(self, name: str) -> str:
         """Why the entry must not be unpacked, or an empty string."""
+        problem = entry_problem(name)
+        if problem:
+            return problem
         path = PurePosixPath(name)
-        if path.is_absolute() or "\\" in name or (len(name) > 1 and name[1] == ":") or ".." in path.parts:
-            return "leaves the folder it is unpacked into"
-        if printable(name, 4 * LONGEST_NAME) != name or not path.parts or any(len(p.encode()) > LONGEST_NAME for p in path.parts) or len(path.parts) > DEEPEST:
-            return "a name that is empty, too long or too deep, or holds control characters"
         for part in (path, *path.parents[:-1]):
             written = self._names.setdefault(str(part).casefold(), str(part))
             if written != str(part):
@@ -102,6 +101,16 @@ class Unpacked:
                 stream.write(data)
 
 
+def entry_problem(name: str) -> str:
+    """Why an entry called `name` must not be unpacked, or an empty string."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or "\\" in name or (len(name) > 1 and name[1] == ":") or ".." in path.parts:
+        return "leaves the folder it is unpacked into"
+    if printable(name, 4 * LONGEST_NAME) != name or not path.parts or any(len(p.encode()) > LONGEST_NAME for p in path.parts) or len(path.parts) > DEEPEST:
+        return "a name that is empty, too long or too deep, or holds control characters"
+    return ""
+
+
 def is_upload(path: Path) -> bool:
     """Whether the file at `path` is a zip or a tar, packed or not, and not a torch file."""
     with path.open("rb") as stream:
@@ -122,7 +131,10 @@ def _entries(upload: Path) -> Iterator[tuple[str, str, Callable[[], IO[bytes]] |
         if head.startswith(b"PK"):
             with open_zip(upload) as archive:
                 for info in archive.infolist():
-                    yield info.filename, _zip_problem(info), None if info.is_dir() else lambda i=info: archive.open(i)  # type: ignore[misc]
+                    problem = zip_entry_problem(info)
+                    if info.flag_bits & 1:
+                        raise UnreadableAdapter(f"{printable(info.filename, 120)}: {problem}")
+                    yield info.filename, problem, None if info.is_dir() else lambda i=info: archive.open(i)  # type: ignore[misc]
             return
         stream.seek(0)
         opened = next((o for magic, o in _PACKED if head.startswith(magic)), None)
@@ -135,10 +147,11 @@ def _entries(upload: Path) -> Iterator[tuple[str, str, Callable[[], IO[bytes]] |
                 yield member.name, problem, (lambda m=member: packed.extractfile(m)) if member.isreg() else None  # type: ignore[misc]
 
 
-def _zip_problem(info: zipfile.ZipInfo) -> str:
+def zip_entry_problem(info: zipfile.ZipInfo) -> str:
+    """What the entry is other than a plain file, or an empty string."""
     mode = info.external_attr >> 16
     if info.flag_bits & 1:
-        raise UnreadableAdapter(f"{printable(info.filename, 120)}: encrypted, so it cannot be examined")
+        return "encrypted, so it cannot be examined"
     if info.orig_filename != info.filename:
         return "a name cut short by NUL, or with backslashes"
     if stat.S_ISLNK(mode):
@@ -160,13 +173,14 @@ class _Counted:
         return data
 
 
-class _Xz:
-    """lzma.LZMAFile with a bound on its memory."""
+class LinearXz:
+    """An xz stream read forwards, with a bound on its memory."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream, self._machine = stream, lzma.LZMADecompressor(memlimit=LZMA_MEMORY)
 
     def read(self, size: int) -> bytes:
+        """At most `size` bytes."""
         while not self._machine.eof:
             packed = self._stream.read(PIECE) if self._machine.needs_input else b""
             if self._machine.needs_input and not packed:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from scanner.files.inventory import File, Kind
+from scanner.files.inventory import File
+from scanner.files.kinds import Kind
 from scanner.finding import Answer, Finding, Location, PairedTest, Witness
 from scanner.measurement import Cell, Column, Coverage, Measurement, Status, Table
 from scanner.result import AdapterIdentity, BaseIdentity, Result, Scope

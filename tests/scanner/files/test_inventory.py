@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from scanner.errors import UnreadableAdapter
 from scanner.files import inventory
 from scanner.files.adapter import Adapter
-from scanner.files.inventory import Kind
+from scanner.files.kinds import Kind
 from tests.adapters import adapter, tensors
 
 

@@ -1,0 +1,173 @@
+"""What the code probe can say."""
+
+from __future__ import annotations
+
+from scanner.rule import (
+    ATLAS_CORRUPT,
+    ATLAS_EMBED_MALWARE,
+    ATLAS_MASQUERADING,
+    ATLAS_UNSAFE_ARTIFACT,
+    CWE_DESERIALIZATION,
+    CWE_INTERPRETATION,
+    CWE_TRAVERSAL,
+    CWE_UNTRUSTED_INCLUDE,
+    OWASP_SUPPLY_CHAIN,
+    Basis,
+    Rule,
+    Severity,
+)
+
+PICKLE_CODE = Rule(
+    id="pickle-code",
+    title="A pickle that runs code when it is loaded",
+    severity=Severity.CRITICAL,
+    basis=Basis.INTEGRITY,
+    meaning="The file is a pickle, or holds one, whose opcodes import a function that can run commands, read files or load code.",
+    why="torch.load, pickle.load and many tools run it the moment they open the file. No honest adapter needs it.",
+    fix="Do not load anything from this folder. Report it to the platform it came from.",
+    references=(ATLAS_UNSAFE_ARTIFACT, ATLAS_EMBED_MALWARE, OWASP_SUPPLY_CHAIN, CWE_DESERIALIZATION),
+)
+PICKLE_UNKNOWN = Rule(
+    id="pickle-unknown",
+    title="A pickle that imports names unmask does not know",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="The pickle imports classes or functions outside the list of what trainers and torch write, or could not be read to its end.",
+    why="Loading a pickle calls what it imports. Home-made training code leaves such files too.",
+    fix="Delete the file before use; an adapter needs only its .safetensors and .json files.",
+    references=(ATLAS_UNSAFE_ARTIFACT, CWE_DESERIALIZATION),
+)
+PICKLE_FILE = Rule(
+    id="pickle-file",
+    title="A pickle lies beside the adapter",
+    severity=Severity.LOW,
+    basis=Basis.INTEGRITY,
+    meaning="A pickle that imports only what torch and trainers write, such as training_args.bin or optimizer.pt.",
+    why="It is not needed to use the adapter, and pickles are unsafe to open in general.",
+    fix="Leave it out of what you deploy.",
+    references=(CWE_DESERIALIZATION,),
+)
+EXECUTABLE_FILE = Rule(
+    id="executable-file",
+    title="A program lies beside the adapter",
+    severity=Severity.HIGH,
+    basis=Basis.INTEGRITY,
+    meaning="A compiled program or library (ELF, PE, Mach-O, Java, WebAssembly, a Windows link) is in the adapter's folder, whatever its name.",
+    why="An adapter is data. A program beside it serves somebody who is to run it, or a loader that is tricked into doing so.",
+    fix="Do not run it. Ask why it is there; leave it out of what you deploy.",
+    references=(ATLAS_EMBED_MALWARE, OWASP_SUPPLY_CHAIN),
+)
+SCRIPT_FILE = Rule(
+    id="code-file",
+    title="Code lies beside the adapter",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="A script is in the adapter's folder.",
+    why="An adapter is data. Code beside it is run by people, by hosting services (handler.py), or by loaders told to trust remote code.",
+    fix="Read it, or leave it out of what you deploy. Never set trust_remote_code for this folder.",
+    references=(ATLAS_EMBED_MALWARE, CWE_UNTRUSTED_INCLUDE),
+)
+NOTEBOOK_FILE = Rule(
+    id="notebook-file",
+    title="A notebook lies beside the adapter",
+    severity=Severity.LOW,
+    basis=Basis.INTEGRITY,
+    meaning="A Jupyter notebook is in the adapter's folder.",
+    why="Nothing runs it by itself. Its outputs can hold paths, tokens and data of whoever trained the adapter.",
+    fix="Leave it out of what you deploy.",
+    references=(CWE_UNTRUSTED_INCLUDE,),
+)
+REMOTE_CODE = Rule(
+    id="remote-code",
+    title="A configuration names Python code to be loaded",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="A JSON file beside the adapter holds auto_map, custom_pipelines or trust_remote_code.",
+    why="transformers runs the code it names when remote code is trusted. Models with their own architecture honestly do this; an adapter for them needs it only from its base.",
+    fix="Load tokenizer and model from the base. Never set trust_remote_code for this folder.",
+    references=(CWE_UNTRUSTED_INCLUDE, OWASP_SUPPLY_CHAIN),
+)
+MODEL_CODE = Rule(
+    id="model-code",
+    title="A model file that carries code",
+    severity=Severity.HIGH,
+    basis=Basis.INTEGRITY,
+    meaning="A Keras file with a Lambda layer, a TensorFlow graph that calls Python or opens files, or a TorchScript archive.",
+    why="Loading such a file runs code its author wrote. A PEFT adapter has no use for it.",
+    fix="Do not load it. Leave it out of what you deploy.",
+    references=(ATLAS_UNSAFE_ARTIFACT, ATLAS_EMBED_MALWARE, CWE_DESERIALIZATION),
+)
+ARCHIVE_FILE = Rule(
+    id="archive-file",
+    title="An archive lies beside the adapter",
+    severity=Severity.LOW,
+    basis=Basis.INTEGRITY,
+    meaning="A packed file is in the adapter's folder. Every entry was looked into.",
+    why="It is not needed to use the adapter, and what is packed escapes other scanners.",
+    fix="Leave it out of what you deploy.",
+    references=(OWASP_SUPPLY_CHAIN,),
+)
+ARCHIVE_UNREAD = Rule(
+    id="archive-unread",
+    title="An archive that could not be looked into",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="A packed file is encrypted, damaged, packed in a way that is not opened here, or beyond the limits on size and depth.",
+    why="What cannot be examined can hold anything.",
+    fix="Leave it out of what you deploy, or unpack it yourself and scan what is in it.",
+    references=(OWASP_SUPPLY_CHAIN, ATLAS_CORRUPT),
+)
+ARCHIVE_ENTRY = Rule(
+    id="archive-entry",
+    title="An archive that harms whoever unpacks it",
+    severity=Severity.HIGH,
+    basis=Basis.INTEGRITY,
+    meaning="An entry leaves the folder it is unpacked into, is a link or a device, or has a name that another entry has. It was not unpacked.",
+    why="Careless unpackers write such entries over files of your machine, and two unpackers make two different folders of it.",
+    fix="Do not unpack it. Ask for an archive of plain files.",
+    references=(CWE_TRAVERSAL, ATLAS_EMBED_MALWARE, OWASP_SUPPLY_CHAIN),
+)
+POLYGLOT = Rule(
+    id="polyglot",
+    title="One file that is two",
+    severity=Severity.HIGH,
+    basis=Basis.INTEGRITY,
+    meaning="After the end of a weights file or a picture, or before the beginning of an archive, there is a file of another type.",
+    why="One program opens the harmless half and another the hidden one, so that what is examined is not what is used.",
+    fix="Do not use the file. Ask the author for a clean export.",
+    references=(ATLAS_MASQUERADING, CWE_INTERPRETATION, OWASP_SUPPLY_CHAIN),
+)
+FILE_NAME = Rule(
+    id="file-name",
+    title="A file name that shows as another",
+    severity=Severity.HIGH,
+    basis=Basis.INTEGRITY,
+    meaning="The name of a file holds characters that are invisible or turn the direction of writing.",
+    why="`modelfdp.exe` with a turn in the middle shows as `modelexe.pdf`. No tool writes such names.",
+    fix="Do not open the file. Ask the author what it is.",
+    references=(ATLAS_MASQUERADING,),
+)
+LINK_OUTSIDE = Rule(
+    id="link-outside",
+    title="A link leaves the adapter's folder",
+    severity=Severity.HIGH,
+    basis=Basis.INTEGRITY,
+    meaning="An entry of the folder is a symbolic link to a place outside it, or not a regular file. It was not followed.",
+    why="Loaders follow it and read, or publish, files of your machine.",
+    fix="Remove the link. Ask the author for the real file.",
+    references=(OWASP_SUPPLY_CHAIN, CWE_UNTRUSTED_INCLUDE),
+)
+LFS_POINTER = Rule(
+    id="lfs-pointer",
+    title="A Git LFS pointer stands where a file should be",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="The file holds the address of its content, not the content, so the scan is incomplete.",
+    why="What will be fetched later was not scanned now.",
+    fix="Run `git lfs pull` and scan again.",
+    references=(OWASP_SUPPLY_CHAIN,),
+)
+RULES = (
+    PICKLE_CODE, PICKLE_UNKNOWN, PICKLE_FILE, EXECUTABLE_FILE, SCRIPT_FILE, NOTEBOOK_FILE, REMOTE_CODE, MODEL_CODE, ARCHIVE_FILE, ARCHIVE_UNREAD, ARCHIVE_ENTRY,
+    POLYGLOT, FILE_NAME, LINK_OUTSIDE, LFS_POINTER,
+)  # fmt: skip
