@@ -74,6 +74,7 @@ OWASP_CONSUMPTION = Reference("OWASP LLM 2026", "LLM06", "Unbounded Consumption"
 CWE_DESERIALIZATION = Reference("CWE", "CWE-502", "Deserialization of Untrusted Data")
 CWE_TRAVERSAL = Reference("CWE", "CWE-22", "Improper Limitation of a Pathname to a Restricted Directory")
 CWE_INTERPRETATION = Reference("CWE", "CWE-436", "Interpretation Conflict")
+CWE_RESOURCES = Reference("CWE", "CWE-400", "Uncontrolled Resource Consumption")
 CWE_REGEX = Reference("CWE", "CWE-1333", "Inefficient Regular Expression Complexity")
 CWE_UNTRUSTED_INCLUDE = Reference("CWE", "CWE-829", "Inclusion of Functionality from Untrusted Control Sphere")
 CWE_NO_INTEGRITY_CHECK = Reference("CWE", "CWE-494", "Download of Code Without Integrity Check")

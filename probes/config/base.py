@@ -1,0 +1,38 @@
+"""The declared base: whether there is one, where it leads, and whether it is the one at hand."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from probes.config.claim import Claim, Claims
+from probes.config.rules import BASE_PATH, NO_BASE, OTHER_BASE
+from scanner.files.text import printable
+from scanner.model.base import Base
+
+FIELD = "base_model_name_or_path"
+_SYSTEM = re.compile(r"^/(etc|proc|dev|sys|boot|root/\.|var/run|run)(/|$)|(^|[/\\])\.(ssh|aws|gnupg|kube|docker|config)([/\\]|$)")
+_ELSEWHERE = re.compile(r"^(\\\\|//)[^\\/]|^(https?|ftp|smb|file)://", re.IGNORECASE)
+_LOCAL = re.compile(r"^[/~.\\]|^[A-Za-z]:[\\/]")
+_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+
+
+def declared_base(raw: dict[str, Any], base: Base | None) -> Claims:
+    """What the declared base says by itself, and against `base`."""
+    declared = raw.get(FIELD)
+    declared = declared if isinstance(declared, str) else ""
+    climbs = len(re.findall(r"(?:^|[/\\])\.\.(?=[/\\]|$)", declared))
+    if _ELSEWHERE.search(declared) or _SYSTEM.search(declared) or climbs >= 2:
+        yield Claim(BASE_PATH, FIELD, f"{FIELD} is {printable(declared, 120)}")
+    elif not declared or _LOCAL.search(declared):
+        yield Claim(NO_BASE, FIELD, f"{FIELD} is {printable(declared, 120) or 'empty'}")
+    elif base is not None:
+        names = {base.name, *base.origin, str(base.config.get("_name_or_path", ""))}
+        ends = {n.rstrip("/").rsplit("/", 1)[-1].lower() for n in names if n}
+        if declared.rstrip("/").rsplit("/", 1)[-1].lower() not in ends:
+            yield Claim(OTHER_BASE, FIELD, f"declared {printable(declared, 120)}, scanned on {printable(base.name, 120)}")
+    revision = raw.get("revision")
+    if base is not None and isinstance(revision, str) and _COMMIT.fullmatch(revision):
+        path = base.path.resolve()
+        if path.parent.name == "snapshots" and not path.name.startswith(revision):
+            yield Claim(OTHER_BASE, "revision", f"declared at revision {revision}, scanned at {printable(path.name, 60)}")
