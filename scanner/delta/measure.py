@@ -8,7 +8,7 @@ Cost per module: O(r^2 (d_out + d_in)) and, for the kurtosis, O(k^4 (d_out + d_i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -90,32 +90,57 @@ class ModuleStatistics(msgspec.Struct, frozen=True, kw_only=True):
         return self.frobenius / float(np.sqrt(self.shape[0]))
 
 
-def measure(delta: ModuleDelta) -> ModuleStatistics:
-    """Read the factors of `delta` once and let them go. A bias beside them is only checked for being a number."""
+class Decomposition(NamedTuple):
+    """The singular value decomposition U S V^T of s B A, left in terms of the factors: U S = B to_left and S V^T = to_right A."""
+
+    a: Matrix
+    """(rank, in_features), as stored."""
+    b: Matrix
+    """(out_features, rank), as stored."""
+    gram_a: Matrix
+    """A A^T, (rank, rank)."""
+    gram_b: Matrix
+    """B^T B, (rank, rank)."""
+    values: Matrix
+    """(rank,), descending; those beyond the smaller side of the module are zero up to rounding."""
+    to_left: Matrix
+    """(rank, rank)."""
+    to_right: Matrix
+    """(rank, rank)."""
+
+
+def decomposition(delta: ModuleDelta) -> Decomposition | None:
+    """Read the factors of `delta` and decompose their product; None where a value is not a number."""
     a, b = delta.a.astype(np.float64), delta.b.astype(np.float64)
-    finite = all(bool(np.isfinite(x).all()) for x in (delta.magnitude, delta.bias) if x is not None)
     with np.errstate(invalid="ignore"):
         gram_a, gram_b = a @ a.T, b.T @ b
-    if not (finite and np.isfinite(gram_a).all() and np.isfinite(gram_b).all()):
-        return _without_numbers(delta)
+    if not (np.isfinite(gram_a).all() and np.isfinite(gram_b).all()):
+        return None
     to_a = _balance(gram_a, gram_b)
     to_b = np.divide(delta.scale, to_a, out=np.zeros_like(to_a), where=to_a > 0)
     root_a, root_b = _root(to_a[:, None] * gram_a * to_a), _root(to_b[:, None] * gram_b * to_b)
     left, values, right = np.linalg.svd(root_b @ root_a.T)
+    return Decomposition(a, b, gram_a, gram_b, values, to_b[:, None] * (root_a.T @ right.T), left.T @ root_b * to_a)
+
+
+def measure(delta: ModuleDelta) -> ModuleStatistics:
+    """Read the factors of `delta` once and let them go. A bias beside them is only checked for being a number."""
+    found = decomposition(delta)
+    if found is None or not all(bool(np.isfinite(x).all()) for x in (delta.magnitude, delta.bias) if x is not None):
+        return _without_numbers(delta)
     count = min(delta.rank, *delta.shape)
     k = min(count, KURTOSIS_DIRECTIONS)
-    outputs = (b @ (to_b[:, None] * (root_a.T @ right[:k].T))).T
-    inputs = (left[:, :k].T @ root_b * to_a) @ a
+    outputs, inputs = (found.b @ found.to_left[:, :k]).T, found.to_right[:k] @ found.a
     square = delta.scale * delta.scale
     return ModuleStatistics(
         module=delta.module,
         rank=delta.rank,
         shape=delta.shape,
         finite=True,
-        values=values[:count],
-        kurtosis=_kurtosis(outputs, inputs, values[:k]),
-        outputs=_side(square * np.einsum("ij,ij->i", b @ gram_a, b), outputs[0]),
-        inputs=_side(square * np.einsum("ij,ij->j", gram_b @ a, a), inputs[0]),
+        values=found.values[:count],
+        kurtosis=_kurtosis(outputs, inputs, found.values[:k]),
+        outputs=_side(square * np.einsum("ij,ij->i", found.b @ found.gram_a, found.b), outputs[0]),
+        inputs=_side(square * np.einsum("ij,ij->j", found.gram_b @ found.a, found.a), inputs[0]),
     )
 
 
