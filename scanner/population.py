@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ from scanner.model.base import Base
 from scanner.statistics import conformal_p
 
 LARGEST = 256 * 1024 * 1024
+SHIPPED = Path(str(files("scanner") / "populations"))
 FLOOR = 1e-6
 
 
@@ -169,13 +170,8 @@ def _own_name(base: Base) -> tuple[str, ...]:
     return (name,) if isinstance(name, str) and name else ()
 
 
-def shipped(adapter: Adapter, base: Base | None) -> Population | None:
-    """The population that comes with unmask for this base, or None."""
+def shipped(adapter: Adapter, base: Base | None, folder: Path = SHIPPED) -> Population | None:
+    """The population in `folder` that is of this base, or None."""
     declared = adapter.config.base_model_name_or_path or ""
-    return next((p for p in _shipped() if p.is_of(declared, base)), None)
-
-
-def _shipped() -> Iterator[Population]:
-    folder = Path(str(files("scanner") / "populations"))
-    for path in sorted(folder.glob("*.json")):
-        yield Population.open(path)
+    found = (Population.open(path) for path in sorted(folder.glob("*.json")))
+    return next((p for p in found if p.is_of(declared, base)), None)

@@ -7,6 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from scanner.cli import main
+from scanner.files.adapter import Adapter
+from scanner.model.base import Base
+from scanner.population import Population, shipped
 from scanner.result import Result
 from scanner.scan import scan
 from scanner.verdict import Outcome
@@ -100,3 +103,14 @@ def test_nothing_to_calibrate_on_is_exit_code_two(place: Path, tmp_path: Path) -
 def test_the_population_is_the_same_every_time(place: Path, tmp_path: Path) -> None:
     CliRunner().invoke(main, ["calibrate", str(place / "honest"), "--base", str(place / "base"), "--output", str(tmp_path / "p.json")])
     assert (tmp_path / "p.json").read_bytes() == (place / "p.json").read_bytes()
+
+
+def test_the_shipped_population_is_the_one_of_the_base(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped" / "p.json").write_bytes((place / "p.json").read_bytes())
+    base(tmp_path / "other", layers=5, width=16)
+    mine, stranger = (Adapter.open(honest(tmp_path / n, 1, base_model_name_or_path=n)) for n in ("org/tiny", "org/other"))
+    expected = Population.open(place / "p.json")
+    assert shipped(mine, None, tmp_path / "shipped") == shipped(stranger, Base.open(place / "base"), tmp_path / "shipped") == expected
+    assert shipped(stranger, None, tmp_path / "shipped") is None
+    assert shipped(mine, Base.open(tmp_path / "other"), tmp_path / "shipped") is None
