@@ -97,10 +97,6 @@ class Decomposition(NamedTuple):
     """(rank, in_features), as stored."""
     b: Matrix
     """(out_features, rank), as stored."""
-    gram_a: Matrix
-    """A A^T, (rank, rank)."""
-    gram_b: Matrix
-    """B^T B, (rank, rank)."""
     values: Matrix
     """(rank,), descending; those beyond the smaller side of the module are zero up to rounding."""
     to_left: Matrix
@@ -120,7 +116,7 @@ def decomposition(delta: ModuleDelta) -> Decomposition | None:
     to_b = np.divide(delta.scale, to_a, out=np.zeros_like(to_a), where=to_a > 0)
     root_a, root_b = _root(to_a[:, None] * gram_a * to_a), _root(to_b[:, None] * gram_b * to_b)
     left, values, right = np.linalg.svd(root_b @ root_a.T)
-    return Decomposition(a, b, gram_a, gram_b, values, to_b[:, None] * (root_a.T @ right.T), left.T @ root_b * to_a)
+    return Decomposition(a, b, values, to_b[:, None] * (root_a.T @ right.T), left.T @ root_b * to_a)
 
 
 def measure(delta: ModuleDelta) -> ModuleStatistics:
@@ -130,17 +126,16 @@ def measure(delta: ModuleDelta) -> ModuleStatistics:
         return _without_numbers(delta)
     count = min(delta.rank, *delta.shape)
     k = min(count, KURTOSIS_DIRECTIONS)
-    outputs, inputs = (found.b @ found.to_left[:, :k]).T, found.to_right[:k] @ found.a
-    square = delta.scale * delta.scale
+    outputs, inputs = found.b @ found.to_left[:, :count], found.to_right[:count] @ found.a
     return ModuleStatistics(
         module=delta.module,
         rank=delta.rank,
         shape=delta.shape,
         finite=True,
         values=found.values[:count],
-        kurtosis=_kurtosis(outputs, inputs, found.values[:k]),
-        outputs=_side(square * np.einsum("ij,ij->i", found.b @ found.gram_a, found.b), outputs[0]),
-        inputs=_side(square * np.einsum("ij,ij->j", found.gram_b @ found.a, found.a), inputs[0]),
+        kurtosis=_kurtosis(outputs[:, :k].T, inputs[:k], found.values[:k]),
+        outputs=_side(np.einsum("ij,ij->i", outputs, outputs), outputs[:, 0]),
+        inputs=_side(np.einsum("ij,ij->j", inputs, inputs), inputs[0]),
     )
 
 
@@ -184,7 +179,7 @@ def _side(energy: Matrix, leading: Matrix) -> Side:
 
 
 def _kurtosis(left: Matrix, right: Matrix, values: Matrix) -> float:
-    """Entry kurtosis, about zero, of sum_k values_k u_k v_k^T, the rows of `left` (k, d_out) and `right` (k, d_in) being u and v up to scale.
+    """Entry kurtosis, about zero, of sum_k values_k u_k v_k^T, the rows of `left` (k, d_out) and `right` (k, d_in) being values_k u_k and values_k v_k.
 
     The sum over i, j of (b_i . a_j)^4 is the inner product of the k^2 x k^2 matrices sum_i (b_i b_i)(b_i b_i)^T and
     sum_j (a_j a_j)(a_j a_j)^T, of which only the symmetric part, k (k + 1) / 2 wide, is formed. In float32, relative error near 1e-5.
@@ -192,18 +187,19 @@ def _kurtosis(left: Matrix, right: Matrix, values: Matrix) -> float:
     alive = values > NEGLIGIBLE * values[0]
     if not alive.any():
         return 0.0
-    weights = values[alive] / float(np.linalg.norm(values[alive]))
-    left, right = (x[alive] / np.linalg.norm(x[alive], axis=1, keepdims=True) * np.sqrt(x.shape[1]) for x in (left, right))
-    fourth = _moments(left * weights[:, None]) * _moments(right)
-    twice = np.array([1.0 if p == q else 2.0 for p in range(len(left)) for q in range(p, len(left))])
-    entries = left.shape[1] * right.shape[1]
-    return float(twice @ fourth @ twice) / float(entries)
+    kept = values[alive]
+    # Rows of `left` and `right` have the length of their singular value; here the product gets entries of mean square 1.
+    first = _moments(left[alive], np.sqrt(left.shape[1]) / np.linalg.norm(kept))
+    second = _moments(right[alive], np.sqrt(right.shape[1]) / kept)
+    rows, columns = np.triu_indices(len(kept))
+    twice = np.where(rows == columns, 1.0, 2.0)
+    return float(twice @ (first * second) @ twice) / (float(left.shape[1]) * float(right.shape[1]))
 
 
-def _moments(rows: Matrix) -> Matrix:
-    """Sum over columns x of `rows` (k, n) of (x x)(x x)^T, symmetric part: (k (k + 1) / 2, the same)."""
+def _moments(rows: Matrix, scale: Any) -> Matrix:
+    """Sum over columns x of `rows` (k, n), each row times its `scale`, of (x x)(x x)^T, symmetric part: (k (k + 1) / 2, the same)."""
     k, n = rows.shape
-    single = rows.astype(np.float32)
+    single = (rows * np.broadcast_to(scale, k)[:, None]).astype(np.float32)
     total = np.zeros((k * (k + 1) // 2,) * 2)
     pairs = np.empty((len(total), min(n, _CHUNK)), np.float32)
     for start in range(0, n, _CHUNK):
