@@ -15,8 +15,8 @@ import numpy as np
 
 from scanner import cache
 from scanner.delta import delta as deltas
-from scanner.delta.change import ModuleDelta
 from scanner.delta.fingerprint import BITS, Fingerprint, fingerprint, handwriting
+from scanner.delta.lowrank import ModuleDelta
 from scanner.errors import ScanError, UnreadableAdapter
 from scanner.files.adapter import Adapter
 from scanner.files.safetensors_file import SafetensorsFile

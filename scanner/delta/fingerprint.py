@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from scanner.delta.change import ModuleDelta
+from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.measure import decomposition
 from scanner.delta.stream import each
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scanner.delta.change import ModuleDelta
 from scanner.delta.fingerprint import BITS, fingerprint, handwriting, module_bits
+from scanner.delta.lowrank import ModuleDelta
 from tests.deltas import of
 
 Matrix = np.ndarray[Any, Any]
