@@ -93,9 +93,9 @@ class ModuleStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class Decomposition(NamedTuple):
     """The singular value decomposition U S V^T of s B A, left in terms of the factors: U S = B to_left and S V^T = to_right A."""
 
-    a: Matrix
+    a: Vector
     """(rank, in_features), as stored."""
-    b: Matrix
+    b: Vector
     """(out_features, rank), as stored."""
     values: Matrix
     """(rank,), descending; those beyond the smaller side of the module are zero up to rounding."""
@@ -107,9 +107,9 @@ class Decomposition(NamedTuple):
 
 def decomposition(delta: ModuleDelta) -> Decomposition | None:
     """Read the factors of `delta` and decompose their product; None where a value is not a number."""
-    a, b = delta.a.astype(np.float64), delta.b.astype(np.float64)
+    a, b = delta.a, delta.b
     with np.errstate(invalid="ignore"):
-        gram_a, gram_b = a @ a.T, b.T @ b
+        gram_a, gram_b = _gram(a.T), _gram(b)
     if not (np.isfinite(gram_a).all() and np.isfinite(gram_b).all()):
         return None
     to_a = _balance(gram_a, gram_b)
@@ -125,18 +125,53 @@ def measure(delta: ModuleDelta) -> ModuleStatistics:
     if found is None or not all(bool(np.isfinite(x).all()) for x in (delta.magnitude, delta.bias) if x is not None):
         return _without_numbers(delta)
     count = min(delta.rank, *delta.shape)
-    k = min(count, KURTOSIS_DIRECTIONS)
-    outputs, inputs = found.b @ found.to_left[:, :count], found.to_right[:count] @ found.a
+    values = found.values[:count]
+    kept = values[:KURTOSIS_DIRECTIONS]
+    kept = kept[kept > NEGLIGIBLE * kept[0]]
+    # Outputs and inputs have the length of their singular values; here the product of both gets entries of mean square 1.
+    outputs, first = _sweep(found.b, found.to_left[:, :count], np.full(len(kept), np.sqrt(delta.shape[0]) / (np.linalg.norm(kept) or 1.0)))
+    inputs, second = _sweep(found.a.T, found.to_right[:count].T, np.sqrt(delta.shape[1]) / kept)
     return ModuleStatistics(
         module=delta.module,
         rank=delta.rank,
         shape=delta.shape,
         finite=True,
-        values=found.values[:count],
-        kurtosis=_kurtosis(outputs[:, :k].T, inputs[:k], found.values[:k]),
-        outputs=_side(np.einsum("ij,ij->i", outputs, outputs), outputs[:, 0]),
-        inputs=_side(np.einsum("ij,ij->j", inputs, inputs), inputs[0]),
+        values=values,
+        kurtosis=_kurtosis(first, second, delta.shape),
+        outputs=outputs,
+        inputs=inputs,
     )
+
+
+def _gram(x: Vector) -> Matrix:
+    """X^T X of (n, rank), in float64, a few thousand rows at a time."""
+    total = np.zeros((x.shape[1], x.shape[1]))
+    for start in range(0, len(x), _CHUNK):
+        part = x[start : start + _CHUNK].astype(np.float64)
+        total += part.T @ part
+    return total
+
+
+def _sweep(x: Vector, matrix: Matrix, scale: Matrix) -> tuple[Side, Matrix]:
+    """How the energy of `x matrix` (n, count) lies over its rows, and the fourth moments of its first columns, each times its `scale`.
+
+    The fourth moments of rows y (k,) are the sum of (y y)(y y)^T, symmetric part: (k (k + 1) / 2, the same), in float32 within a chunk.
+    """
+    n, k = len(x), len(scale)
+    energy, leading = np.empty(n), np.empty(n)
+    moments = np.zeros((k * (k + 1) // 2,) * 2)
+    pairs = np.empty((len(moments), min(n, _CHUNK)), np.float32)
+    for start in range(0, n, _CHUNK):
+        part = x[start : start + _CHUNK].astype(np.float64) @ matrix
+        here = slice(start, start + len(part))
+        energy[here], leading[here] = np.einsum("ij,ij->i", part, part), part[:, 0]
+        rows = (part[:, :k] * scale).T.astype(np.float32, order="C")
+        chunk, at = pairs[:, : len(part)], 0
+        for p in range(k):
+            np.multiply(rows[p], rows[p:], out=chunk[at : at + k - p])
+            at += k - p
+        moments += chunk @ chunk.T
+    return _side(energy, leading), moments
 
 
 def _without_numbers(delta: ModuleDelta) -> ModuleStatistics:
@@ -178,36 +213,13 @@ def _side(energy: Matrix, leading: Matrix) -> Side:
     )
 
 
-def _kurtosis(left: Matrix, right: Matrix, values: Matrix) -> float:
-    """Entry kurtosis, about zero, of sum_k values_k u_k v_k^T, the rows of `left` (k, d_out) and `right` (k, d_in) being values_k u_k and values_k v_k.
+def _kurtosis(first: Matrix, second: Matrix, shape: tuple[int, int]) -> float:
+    """Entry kurtosis, about zero, from the fourth moments of both sides, whose product has entries of mean square 1; 0 where there are none.
 
     The sum over i, j of (b_i . a_j)^4 is the inner product of the k^2 x k^2 matrices sum_i (b_i b_i)(b_i b_i)^T and
-    sum_j (a_j a_j)(a_j a_j)^T, of which only the symmetric part, k (k + 1) / 2 wide, is formed. In float32, relative error near 1e-5.
+    sum_j (a_j a_j)(a_j a_j)^T; of a pair and its mirror image one is kept and counts twice. Relative error near 1e-5.
     """
-    alive = values > NEGLIGIBLE * values[0]
-    if not alive.any():
-        return 0.0
-    kept = values[alive]
-    # Rows of `left` and `right` have the length of their singular value; here the product gets entries of mean square 1.
-    first = _moments(left[alive], np.sqrt(left.shape[1]) / np.linalg.norm(kept))
-    second = _moments(right[alive], np.sqrt(right.shape[1]) / kept)
-    rows, columns = np.triu_indices(len(kept))
+    k = round((np.sqrt(8 * len(first) + 1) - 1) / 2)
+    rows, columns = np.triu_indices(k)
     twice = np.where(rows == columns, 1.0, 2.0)
-    return float(twice @ (first * second) @ twice) / (float(left.shape[1]) * float(right.shape[1]))
-
-
-def _moments(rows: Matrix, scale: Any) -> Matrix:
-    """Sum over columns x of `rows` (k, n), each row times its `scale`, of (x x)(x x)^T, symmetric part: (k (k + 1) / 2, the same)."""
-    k, n = rows.shape
-    single = (rows * np.broadcast_to(scale, k)[:, None]).astype(np.float32)
-    total = np.zeros((k * (k + 1) // 2,) * 2)
-    pairs = np.empty((len(total), min(n, _CHUNK)), np.float32)
-    for start in range(0, n, _CHUNK):
-        part = single[:, start : start + _CHUNK]
-        chunk = pairs[:, : part.shape[1]]
-        at = 0
-        for p in range(k):
-            np.multiply(part[p], part[p:], out=chunk[at : at + k - p])
-            at += k - p
-        total += chunk @ chunk.T
-    return total
+    return float(twice @ (first * second) @ twice) / (float(shape[0]) * float(shape[1]))
