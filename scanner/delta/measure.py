@@ -21,7 +21,7 @@ KURTOSIS_DIRECTIONS = 8
 STRONGEST = 8
 NEGLIGIBLE = 1e-7
 BLOCK = 64
-_CHUNK = 2048
+_CHUNK = 1024
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
