@@ -12,6 +12,11 @@ from scanner.scan import scan
 from tests.adapters import MODULE, adapter, base, ids, raised, tensors
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
+
+
 def test_an_adapter_that_changes_nothing_is_told(tmp_path: Path) -> None:
     weights = {k: v * ("lora_A" in k) for k, v in tensors().items()}
     assert ids(raised(SpectrumProbe(), adapter(tmp_path / "a", weights))) == {"delta-empty"}
