@@ -98,6 +98,23 @@ class Index:
         ]
         return cls(key, entries, layouts)
 
+    def extended(self, adapters: Iterable[tuple[Entry, Fingerprint]]) -> Index:
+        """The index with `adapters` besides; one that is in it already, by its SHA-256, is replaced."""
+        new = Index.of({entry.sha256: (entry, prints) for entry, prints in adapters}.values(), self.key)
+        replaced = {entry.sha256 for entry in new.entries}
+        stays = np.array([entry.sha256 not in replaced for entry in self.entries], bool)
+        place = np.cumsum(stays) - 1
+        kept = [entry for entry, stay in zip(self.entries, stays.tolist(), strict=True) if stay]
+        layouts = {layout.modules: _Layout(layout.modules, layout.rows + len(kept), layout.bits) for layout in new._layouts}
+        for layout in self._layouts:
+            mask = stays[layout.rows]
+            rows, bits = place[layout.rows[mask]].astype(np.uint32), layout.bits[:, mask]
+            if layout.modules in layouts:
+                more = layouts[layout.modules]
+                rows, bits = np.concatenate([rows, more.rows]), np.concatenate([bits, more.bits], axis=1)
+            layouts[layout.modules] = _Layout(layout.modules, rows, bits)
+        return Index(self.key, [*kept, *new.entries], [found for found in layouts.values() if len(found.rows)])
+
     def items(self) -> Iterator[tuple[Entry, Fingerprint]]:
         """Everything in it."""
         for layout in self._layouts:

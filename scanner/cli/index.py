@@ -24,8 +24,7 @@ def command(folders: tuple[Path, ...], output: Path, note: str, bad: bool) -> No
     from scanner.known import Index, adapters_in, take
 
     before = Index.open(output) if output.exists() else Index.new()
-    kept = {entry.sha256: (entry, prints) for entry, prints in before.items()}
-    added = 0
+    taken = []
     for folder in folders:
         if not folder.is_dir():
             raise ScanError(f"{printable(folder)}: no such folder")
@@ -38,9 +37,9 @@ def command(folders: tuple[Path, ...], output: Path, note: str, bad: bool) -> No
             if not prints:
                 click.echo(f"left out: {printable(path)}: no module with low-rank factors", err=True)
                 continue
-            kept[entry.sha256] = entry, prints
-            added += 1
-    if not added:
+            taken.append((entry, prints))
+    if not taken:
         raise ScanError("no adapter was taken in; nothing was written")
-    Index.of(kept.values(), before.key).save(output)
-    click.echo(f"{output}: {len(kept):,} adapters, {added:,} of them taken in now")
+    after = before.extended(taken)
+    after.save(output)
+    click.echo(f"{output}: {len(after.entries):,} adapters, {len(taken):,} of them taken in now")

@@ -74,6 +74,19 @@ def test_adapters_of_different_modules_share_an_index(tmp_path: Path) -> None:
     assert again.key == KEY
 
 
+def test_an_index_is_extended_and_entries_replaced_by_their_hash() -> None:
+    index = random_index(20, 4)
+    other = [(Entry(f"n{i}", f"{i:064x}", note="new"), p) for i, (_, p) in enumerate(random_index(3, 4, seed=5).items())]
+    unlike = [(Entry("u", "ff", bad=True), {"elsewhere": 5})]
+    after = index.extended([*other, *unlike])
+    expected = {e.sha256: (e, p) for e, p in [*index.items(), *other, *unlike]}
+    assert {e.sha256: (e, p) for e, p in after.items()} == expected
+    assert len(after.entries) == len(list(after.items())) == 21
+    assert after.search(other[1][1])[0].entry.name == "n1"
+    assert after.search(dict(list(index.items())[10][1]))[0].entry.name == "a10"
+    assert Index.new().extended(unlike).entries == [unlike[0][0]]
+
+
 def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:
     Index.new().save(tmp_path / "index")
     assert Index.open(tmp_path / "index").search({"m": 5}) == []
