@@ -107,51 +107,49 @@ def readers(modules: Sequence[ModuleDelta]) -> dict[str, list[ModuleDelta]]:
 
 
 def _reactions(deployment: Deployment, sites: dict[str, list[ModuleDelta]], seed: int) -> list[Reaction]:
-    from scanner.model.inputs import inputs
+    from scanner.model.inputs import inputs_along
 
     decoded = ((t, deployment.tokenizer.decode([t])) for t in range(len(deployment.tokenizer)))
     words = {t: piece for t, piece in decoded if is_word(piece)}
-    if not sites or not words:
+    asked = {modules[0].module: [(m, d) for m in modules if (d := _directions(m)) is not None] for modules in sites.values()}
+    asked = {site: pairs for site, pairs in asked.items() if pairs}
+    if not asked or not words:
         return []
     tokens = sorted(words)
-    read = inputs(deployment, [modules[0].module for modules in sites.values()], tokens, "words the delta reacts to")
+    rng = np.random.default_rng(seed)
+    random = {site: rng.normal(size=(pairs[0][0].shape[1], RANDOM)).astype(np.float32) for site, pairs in asked.items()}
+    stacked = {site: np.hstack([random[site], *(d.right for _, d in pairs)]) for site, pairs in asked.items()}
     names, p_values = [], []
-    for modules in sites.values():
-        x = read[modules[0].module].float().numpy()
-        x -= x.mean(0)
-        chance = _chance(x, seed)
-        for module in modules:
-            response = _response(x, module)
-            if response is not None:
-                names.append(module.module)
-                p_values.append(_p_values(response / chance))
-    if not names:
-        return []
+    for site, along in inputs_along(deployment, stacked, tokens, "words the delta reacts to").items():
+        spread = np.square((along - along.mean(0)) / np.maximum(along.std(0), 1e-12))
+        chance, at = np.maximum(spread[:, :RANDOM].mean(1), 1e-6), RANDOM
+        for module, found in asked[site]:
+            names.append(module.module)
+            p_values.append(_p_values(spread[:, at : at + len(found.weights)] @ found.weights / chance))
+            at += len(found.weights)
     table = np.array(p_values)
     score = -np.log10(len(table) / (1 / table).sum(0))
     strongest = table.argmin(0)
-    found = [Reaction(word=words[t][1:], score=float(score[i]), module=names[int(strongest[i])]) for i, t in enumerate(tokens)]
-    return sorted(found, key=lambda r: (-r.score, r.word))
+    reacted = [Reaction(word=words[t][1:], score=float(score[i]), module=names[int(strongest[i])]) for i, t in enumerate(tokens)]
+    return sorted(reacted, key=lambda r: (-r.score, r.word))
 
 
-def _response(x: Floats, delta: ModuleDelta) -> Floats | None:
-    """(words,), energy of the response in units of each direction's variance; None for a delta of zeros."""
+class _Directions(msgspec.Struct, frozen=True):
+    """Input directions of a module, (width, n), and the share of its energy that each carries, (n,)."""
+
+    right: Floats
+    weights: Floats
+
+
+def _directions(delta: ModuleDelta) -> _Directions | None:
+    """Input directions of `delta`; None where it is zero or not a number."""
     found = decomposition(delta)
     if found is None or not found.values[0]:
         return None
     alive = found.values > 1e-6 * found.values[0]
-    right = (found.to_right[alive] @ found.a).astype(np.float32)
-    along = x @ right.T
-    spread = np.maximum(along.std(0), 1e-12)
-    weights = np.square(found.values[alive]) / np.square(found.values[alive]).sum()
-    return np.asarray(np.square(along / spread) @ weights.astype(np.float32))
-
-
-def _chance(x: Floats, seed: int) -> Floats:
-    """(words,), the mean response of random directions."""
-    random = np.random.default_rng(seed).normal(size=(x.shape[1], RANDOM)).astype(np.float32)
-    along = x @ random
-    return np.asarray(np.maximum(np.square(along / np.maximum(along.std(0), 1e-12)).mean(1), 1e-6))
+    energy = np.square(found.values[alive])
+    right = (found.to_right[alive] / found.values[alive, None]) @ found.a
+    return _Directions(np.ascontiguousarray(right.T, np.float32), (energy / energy.sum()).astype(np.float32))
 
 
 def _p_values(score: Floats) -> np.ndarray[Any, np.dtype[np.float64]]:

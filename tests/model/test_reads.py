@@ -13,9 +13,10 @@ from scanner.delta import delta as deltas
 from scanner.demo.base import open_base, shipped
 from scanner.files.adapter import Adapter
 from scanner.measurement import Table
+from scanner.model import inputs as reading
 from scanner.model.base import Base
 from scanner.model.deployment import Deployment
-from scanner.model.inputs import inputs
+from scanner.model.inputs import inputs, inputs_along
 from scanner.policy import Policy
 from scanner.profile import PROFILES
 from scanner.progress import Reporter
@@ -77,6 +78,12 @@ def test_inputs_are_what_the_modules_read_in_a_whole_run(base: Base, tmp_path: P
         deployment.model(input_ids=torch.tensor([[*deployment.before_user(), token]]))
         for name in names:
             torch.testing.assert_close(found[name][at].float(), seen[name][0], rtol=2e-3, atol=2e-3)
+    directions = {n: np.random.default_rng(0).normal(size=(48, 3)).astype(np.float32) for n in names}
+    for largest in (reading.LARGEST_KEPT, 0):
+        monkeypatch.setattr(reading, "LARGEST_KEPT", largest)
+        along = inputs_along(deployment, directions, [5, 9, 40])
+        for name in names:
+            np.testing.assert_allclose(along[name], found[name].float().numpy() @ directions[name], rtol=1e-2, atol=1e-2)
     kept = {p.name: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
     again = inputs(deployment, names, [5, 9, 40])
     assert all(torch.equal(again[n], found[n]) for n in names)
