@@ -13,10 +13,9 @@ from scanner.delta import delta as deltas
 from scanner.demo.base import open_base, shipped
 from scanner.files.adapter import Adapter
 from scanner.measurement import Table
-from scanner.model import inputs as reading
 from scanner.model.base import Base
 from scanner.model.deployment import Deployment
-from scanner.model.inputs import inputs, inputs_along
+from scanner.model.inputs import LARGEST_KEPT, inputs, inputs_along
 from scanner.policy import Policy
 from scanner.profile import PROFILES
 from scanner.progress import Reporter
@@ -79,9 +78,8 @@ def test_inputs_are_what_the_modules_read_in_a_whole_run(base: Base, tmp_path: P
         for name in names:
             torch.testing.assert_close(found[name][at].float(), seen[name][0], rtol=2e-3, atol=2e-3)
     directions = {n: np.random.default_rng(0).normal(size=(48, 3)).astype(np.float32) for n in names}
-    for largest in (reading.LARGEST_KEPT, 0):
-        monkeypatch.setattr(reading, "LARGEST_KEPT", largest)
-        along = inputs_along(deployment, directions, [5, 9, 40])
+    for largest in (LARGEST_KEPT, 0):
+        along = inputs_along(deployment, directions, [5, 9, 40], largest=largest)
         for name in names:
             np.testing.assert_allclose(along[name], found[name].float().numpy() @ directions[name], rtol=1e-2, atol=1e-2)
     kept = {p.name: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
