@@ -116,7 +116,7 @@ class SpectrumProbe:
         if heads := head_shares(found, subject.base.config if subject.base else {}):
             yield _heads(heads)
         yield from _measurements(found, relative, foreign)
-        yield from outliers(far)
+        yield from outliers(far, found)
         yield from _strong(found, relative)
         yield from _sharing(shared)
         yield Coverage(
