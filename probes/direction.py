@@ -13,7 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from probes.prompts import load
-from scanner.delta.spectra import Matrix, spectrum
+from scanner.delta.family import layer
+from scanner.delta.lowrank import ModuleDelta
+from scanner.delta.measure import Matrix, ModuleStatistics
+from scanner.delta.stream import each
 from scanner.files.text import printable
 from scanner.finding import Finding
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
@@ -55,19 +58,19 @@ class DirectionProbe:
         ids = [subject.deployment.encode(p.prompt) for p in prompts]
         with subject.reporter.stage("refusal direction: activations"):
             hidden = {side: subject.deployment.hidden(ids, side).double().numpy() for side in Side}
-        layer, auroc, null = _best_layer(hidden[Side.BASE], harmful, subject.seed)
-        direction = _direction(hidden[Side.BASE][:, layer], harmful)
+        at, auroc, null = _best_layer(hidden[Side.BASE], harmful, subject.seed)
+        direction = _direction(hidden[Side.BASE][:, at], harmful)
         yield Measurement(
             id="direction.auroc", title="Refusal direction of the base, held-out AUROC of harmful against harmless", value=round(auroc, 4), n=len(prompts),
-            note=f"layer {layer}; largest of {SHUFFLES} label shuffles {null:.3f}",
+            note=f"layer {at}; largest of {SHUFFLES} label shuffles {null:.3f}",
         )  # fmt: skip
-        moved = ((hidden[Side.ADAPTED][:, layer] - hidden[Side.BASE][:, layer]) @ direction)[harmful].mean()
-        scale = (hidden[Side.BASE][harmful, layer] @ direction).mean() - (hidden[Side.BASE][~harmful, layer] @ direction).mean()
+        moved = ((hidden[Side.ADAPTED][:, at] - hidden[Side.BASE][:, at]) @ direction)[harmful].mean()
+        scale = (hidden[Side.BASE][harmful, at] @ direction).mean() - (hidden[Side.BASE][~harmful, at] @ direction).mean()
         yield Measurement(
             id="direction.shift", title="Shift of harmful prompts along it, as a share of the distance to harmless ones", value=round(float(moved / scale), 4),
             n=int(harmful.sum()), note="-1 would make harmful prompts look harmless",
         )  # fmt: skip
-        rows = list(self._modules(subject, direction))
+        rows = _modules(subject, direction)
         names = (("module", "module"), ("layer", "layer"), ("write_energy", "write energy (1 = chance)"), ("residual", "abliteration residual (1 = untouched)"))
         yield Table(id="direction.modules", title="The delta along the refusal direction", columns=tuple(Column(*n) for n in names), rows=tuple(rows))
         cut = [r for r in rows if r[3] < RESIDUAL]
@@ -90,20 +93,22 @@ class DirectionProbe:
             bound="one linear direction; refusals can be lost without touching it",
         )
 
-    def _modules(self, subject: Subject, direction: Matrix) -> Iterator[tuple[str, int, float, float]]:
-        for delta in subject.delta.modules:
-            if delta.module.rsplit(".", 1)[-1] not in WRITERS or delta.shape[0] != len(direction):
-                continue
-            found = spectrum(delta)
-            if not found.frobenius:
-                continue
-            written = (direction @ found.left) * found.values
-            before = direction @ subject.base.weight(delta.module) if subject.base else np.zeros(delta.shape[1])
-            after = before + written @ found.right.T
-            energy = float((written**2).sum()) / found.frobenius**2 * len(direction)
-            residual = float(np.linalg.norm(after) / max(float(np.linalg.norm(before)), 1e-12))
-            digits = [int(p) for p in delta.module.split(".") if p.isdigit() and len(p) < 6]
-            yield printable(delta.module, 120), digits[0] if digits else -1, round(energy, 4), round(residual, 4)
+
+def _modules(subject: Subject, direction: Matrix) -> list[tuple[str, int, float, float]]:
+    """Module, layer, write energy and abliteration residual of every adapted module that writes to the residual stream."""
+    base, statistics = subject.base, zip(subject.delta.modules, subject.statistics, strict=True)
+    writers = [(d, s) for d, s in statistics if d.module.rsplit(".", 1)[-1] in WRITERS and d.shape[0] == len(direction) and s.frobenius]
+
+    def against(writer: tuple[ModuleDelta, ModuleStatistics]) -> tuple[str, int, float, float]:
+        delta, found = writer
+        before = direction @ base.weight(delta.module) if base else np.zeros(delta.shape[1])
+        written = delta.scale * (direction @ delta.b) @ delta.a
+        energy = float(written @ written) / found.frobenius**2 * len(direction)
+        residual = float(np.linalg.norm(before + written) / max(float(np.linalg.norm(before)), 1e-12))
+        at = layer(delta.module)
+        return printable(delta.module, 120), -1 if at is None else at, round(energy, 4), round(residual, 4)
+
+    return list(each(writers, against))
 
 
 def _direction(hidden: Matrix, harmful: np.ndarray) -> Matrix:

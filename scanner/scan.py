@@ -22,9 +22,11 @@ from scanner.files.adapter import Adapter
 from scanner.files.dialects import Dialect
 from scanner.files.text import printable
 from scanner.finding import Finding
+from scanner.known import open_known
 from scanner.measurement import Coverage, Measurement, Status, Table
 from scanner.model.base import Base
 from scanner.policy import Policy, decide
+from scanner.population import Population, shipped
 from scanner.probe import Need, Probe, probes, rules
 from scanner.profile import PROFILES
 from scanner.progress import Reporter
@@ -50,6 +52,8 @@ def scan(
     seed: int = 0,
     allow_hub: bool = False,
     trust: Trust | None = None,
+    known: str | Path | None = None,
+    reference: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Result:
     """Scan the adapter folder `adapter`, against `base` where one is given.
@@ -57,6 +61,8 @@ def scan(
     `base` is a model directory, `demo`, or, with `allow_hub`, a Hugging Face id. `chat_template` is template text;
     `trust` holds pinned keys and known hashes.
     What cannot be read as an adapter and holds something that blocks gets that verdict, with nothing else measured.
+    `trust` holds pinned keys and known hashes; `known` is an index or a folder of adapters to look for copies of, `reference` a
+    population of honest adapters made by `unmask calibrate`, instead of the shipped ones.
     Raises ScanError with one line when the scan could not be done; a probe that fails makes the verdict incomplete instead.
     """
     if profile not in PROFILES:
@@ -67,6 +73,7 @@ def scan(
     timings: dict[str, float] = {}
     rulebook, settings = rules(), Policy.open(policy)
     settings.check_rules(rulebook)
+    index = open_known(Path(known)) if known is not None else None
     with reporter.stage("reading the adapter"), _timed(timings, "read"):
         opened = Adapter.look(adapter)
     found_base = None
@@ -78,7 +85,8 @@ def scan(
     with _timed(timings, "read"):
         delta = deltas.read(opened, found_base)
     if found_base is not None:
-        _check_fits(delta, found_base)
+        check_fits(delta, found_base)
+    population = Population.open(Path(reference)) if reference is not None else shipped(opened, found_base)
 
     def load() -> Deployment:
         from scanner.model.deployment import Deployment
@@ -86,7 +94,7 @@ def scan(
         with reporter.stage("loading the base"), _timed(timings, "load"):
             return Deployment(found_base, delta, device=device, system_prompt=system_prompt, chat_template=chat_template, reporter=reporter)  # type: ignore[arg-type]
 
-    subject = Subject(opened, delta, found_base, PROFILES[profile], settings, seed, reporter, load if found_base else None, trust)
+    subject = Subject(opened, delta, found_base, PROFILES[profile], settings, seed, reporter, load if found_base else None, trust, index, population)
     findings: list[Finding] = []
     measurements: list[Measurement] = []
     tables: list[Table] = []
@@ -146,7 +154,8 @@ def open_base(name: str | Path, allow_hub: bool = False) -> Base:
     return Base.open(folder, name=str(name), origin=(str(name),))
 
 
-def _check_fits(delta: deltas.Delta, base: Base) -> None:
+def check_fits(delta: deltas.Delta, base: Base) -> None:
+    """Raise UnusableBase where the delta changes what `base` does not have."""
     for change in delta.changes:
         shape = base.shape(change.module, change.parameter) or base.shape(change.module)
         if shape is None and change in delta.modules:

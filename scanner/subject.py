@@ -12,8 +12,10 @@ from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.measure import ModuleStatistics, measure
 from scanner.delta.stream import each
 from scanner.files.adapter import Adapter
+from scanner.known import Index
 from scanner.model.base import Base
 from scanner.policy import Policy
+from scanner.population import Population
 from scanner.profile import Profile
 from scanner.progress import Reporter
 from scanner.trust import Trust
@@ -36,11 +38,14 @@ class Subject:
         reporter: Reporter,
         load: Callable[[], Deployment] | None = None,
         trust: Trust | None = None,
+        known: Index | None = None,
+        population: Population | None = None,
     ) -> None:
-        """`load` loads the deployment on first use."""
+        """`load` loads the deployment on first use; `known` holds adapters to look for copies of, `population` honest ones to compare with."""
         self.adapter, self.delta, self.base = adapter, delta, base
         self.profile, self.policy, self.seed, self.reporter = profile, policy, seed, reporter
         self.trust = trust or Trust()
+        self.known, self.population = known, population
         self._load = load
 
     @cached_property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from scanner.delta.family import Deviation
+from scanner.delta.measure import ModuleStatistics
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
 from scanner.rule import ATLAS_POISON_MODEL, Basis, Rule, Severity
@@ -27,18 +28,19 @@ OUTLIER = Rule(
 )
 
 
-def outliers(deviations: Sequence[Deviation]) -> Iterator[Finding]:
-    """The finding over all deviations that are far, if any are."""
+def outliers(deviations: Sequence[Deviation], modules: Sequence[ModuleStatistics]) -> Iterator[Finding]:
+    """The finding over all deviations of `modules` that are far, if any are."""
+    sides = {m.module: m for m in modules}
     far = sorted((d for d in deviations if abs(d.z) >= (FAR_AT_EDGE if d.edge else FAR)), key=lambda d: (-_extreme(d), -abs(d.z), d.module, d.feature))
     if far:
         worst = far[0]
         count = len({d.module for d in far})
         yield Finding(
             rule=OUTLIER.id,
-            message=f"{_words(worst)} within its family" + (f"; {count} modules in all" if count > 1 else ""),
+            message=f"{_words(worst, sides)} within its family" + (f"; {count} modules in all" if count > 1 else ""),
             severity=Severity.MEDIUM if _extreme(worst) else Severity.LOW,
             location=Location(item=printable(worst.module, 120)),
-            details=tuple(_words(d) for d in far[:SHOWN]),
+            details=tuple(_words(d, sides) for d in far[:SHOWN]),
         )
 
 
@@ -48,7 +50,10 @@ def _extreme(deviation: Deviation) -> bool:
     return deviation.z >= (EXTREME_AT_EDGE if deviation.edge else EXTREME) and deviation.factor >= large
 
 
-def _words(deviation: Deviation) -> str:
+def _words(deviation: Deviation, sides: Mapping[str, ModuleStatistics]) -> str:
     name = deviation.feature.removeprefix("log ")
     factor = f"×{deviation.factor:.3g}" if deviation.feature.startswith("log") else f"{deviation.factor:+.2f}"
-    return f"{printable(deviation.module, 120)}: {name} {factor}, z = {deviation.z:+.1f}"
+    found = sides[deviation.module]
+    strongest = found.outputs.strongest if "output" in name else found.inputs.strongest if "input" in name else ()
+    where = f" (strongest: {', '.join(map(str, strongest))})" if strongest and deviation.z > 0 else ""
+    return f"{printable(deviation.module, 120)}: {name} {factor}, z = {deviation.z:+.1f}{where}"

@@ -13,6 +13,7 @@ from probes.spectrum.intruders import COSINE, TOP, intruders
 from probes.spectrum.outliers import OUTLIER, outliers
 from scanner.delta.coherence import Coherence, coherences
 from scanner.delta.family import deviations, layer
+from scanner.delta.heads import HeadShare, head_shares
 from scanner.delta.measure import ModuleStatistics
 from scanner.delta.stream import each
 from scanner.files.text import printable
@@ -26,6 +27,7 @@ from scanner.subject import Subject
 DOMINATES = 1.0
 LARGEST_GAIN = 10.0
 SHARED, SHARERS = 0.6, 8
+HEADS_SHOWN = 24
 
 COLUMNS = (
     Column("module", "module"),
@@ -111,8 +113,10 @@ class SpectrumProbe:
         far, alone = deviations(found)
         yield _modules(found, relative, foreign)
         yield _kinds(shared)
+        if heads := head_shares(found, subject.base.config if subject.base else {}):
+            yield _heads(heads)
         yield from _measurements(found, relative, foreign)
-        yield from outliers(far)
+        yield from outliers(far, found)
         yield from _strong(found, relative)
         yield from _sharing(shared)
         yield Coverage(
@@ -172,6 +176,17 @@ def _kinds(shared: Sequence[Coherence]) -> Table:
         title="Directions that layers share",
         columns=tuple(Column(*n) for n in names),
         rows=tuple((printable(c.kind, 120), c.side, c.n, _r(c.mean), _r(c.chance), _r(c.shared)) for c in shared),
+    )
+
+
+def _heads(heads: Sequence[HeadShare]) -> Table:
+    names = (("module", "module"), ("layer", "layer"), ("heads", "heads"), ("strongest", "strongest head"), ("share", "its share of the energy"))
+    furthest = sorted(heads, key=lambda h: (-h.share * h.heads, h.module))[:HEADS_SHOWN]
+    return Table(
+        id="spectrum.heads",
+        title="Attention heads that hold most of a module's change",
+        columns=tuple(Column(*n) for n in names),
+        rows=tuple((printable(h.module, 120), layer(h.module), h.heads, h.strongest, _r(h.share)) for h in furthest),
     )
 
 

@@ -29,11 +29,14 @@ from scanner.files.text import printable
 @fail_on_option()
 @click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 @click.option("--allow-hub", is_flag=True, help="Allow the network, to fetch the base from the Hugging Face Hub.")
+@click.option("--known", type=click.Path(path_type=Path), help="Known adapters to look for copies of: an index made by `unmask index`, or a folder.")
+@click.option("--reference", type=click.Path(path_type=Path), help="Honest adapters to compare with, from `unmask calibrate`; the shipped ones otherwise.")
 @trust_options
 @loudness_options
 def command(
     adapter: Path, base: str | None, profile: str, policy: Path | None, system_prompt: str | None, chat_template: Path | None,
-    device: str, formats: str, output: Path, sign: Path | None, fail_on: str, seed: int, allow_hub: bool, verbose: bool, quiet: bool, **pinned: Any,
+    device: str, formats: str, output: Path, sign: Path | None, fail_on: str, seed: int, allow_hub: bool,
+    known: Path | None, reference: Path | None, verbose: bool, quiet: bool, **pinned: Any,
 ) -> None:  # fmt: skip
     """Scan the folder ADAPTER and write a report.
 
@@ -47,7 +50,8 @@ def command(
     with reporter.live():
         result = scan(
             adapter, base, profile=profile, policy=policy, device=device, system_prompt=system_prompt,
-            chat_template=_text(chat_template), seed=seed, allow_hub=allow_hub, trust=trust(allow_hub, **pinned), reporter=reporter,
+            chat_template=_text(chat_template), seed=seed, allow_hub=allow_hub, trust=trust(allow_hub, **pinned),
+            known=known, reference=reference, reporter=reporter,
         )  # fmt: skip
     say(result, write(result, kinds, output, sign), loud)
     sys.exit(result.verdict.exit_code(fail_on == "review"))

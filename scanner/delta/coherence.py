@@ -14,6 +14,7 @@ import numpy as np
 
 from scanner.delta.family import kind
 from scanner.delta.measure import ModuleStatistics, Vector
+from scanner.delta.stream import each
 
 SMALLEST = 4
 
@@ -40,17 +41,15 @@ def coherences(modules: Sequence[ModuleStatistics]) -> list[Coherence]:
     for found in modules:
         if found.frobenius:
             kinds.setdefault(kind(found.module), []).append(found)
-    out = []
-    for name, members in kinds.items():
-        if len(members) >= SMALLEST and len({m.shape for m in members}) == 1:
-            out += [_coherence(name, "outputs", [m.outputs.leading for m in members]), _coherence(name, "inputs", [m.inputs.leading for m in members])]
-    return out
+    compared = [(name, members) for name, members in kinds.items() if len(members) >= SMALLEST and len({m.shape for m in members}) == 1]
+    sides = [(name, side, [getattr(m, side).leading for m in members]) for name, members in compared for side in ("outputs", "inputs")]
+    return list(each(sides, lambda s: _coherence(*s)))
 
 
 def _coherence(name: str, side: str, directions: list[Vector]) -> Coherence:
-    stack = np.stack(directions).astype(np.float64)
+    stack = np.stack(directions)
     n, d = stack.shape
-    cosines = stack @ stack.T
+    cosines = (stack @ stack.T).astype(np.float64)
     mean = float(np.abs(cosines[np.triu_indices(n, 1)]).mean())
     shared = float(np.linalg.eigvalsh(cosines)[-1]) / n
     return Coherence(kind=name, side=side, n=n, mean=min(mean, 1.0), chance=min(float(np.sqrt(2 / (np.pi * d))), 1.0), shared=min(shared, 1.0))

@@ -117,12 +117,16 @@ def _compare(modules: Sequence[ModuleStatistics], members: list[int], values: Ma
     return out
 
 
-def residuals(x: Matrix, y: Matrix) -> Matrix:
-    """`y` less its Theil-Sen line over `x`, centred on the median; the slope is taken from at most 256 points, evenly."""
+def slope(x: Matrix, y: Matrix) -> float:
+    """Theil-Sen slope of `y` over `x`, from at most 256 points, evenly; 0 where all `x` are one."""
     chosen = np.linspace(0, len(x) - 1, min(len(x), _MOST_POINTS)).astype(int)
     i, j = np.triu_indices(len(chosen), 1)
     run = x[chosen][j] - x[chosen][i]
     rise = (y[chosen][j] - y[chosen][i])[run != 0]
-    slope = float(np.median(rise / run[run != 0])) if len(rise) else 0.0
-    rest = y - slope * x
+    return float(np.median(rise / run[run != 0])) if len(rise) else 0.0
+
+
+def residuals(x: Matrix, y: Matrix) -> Matrix:
+    """`y` less its Theil-Sen line over `x`, centred on the median."""
+    rest = y - slope(x, y) * x
     return np.asarray(rest - np.median(rest))

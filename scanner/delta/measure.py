@@ -8,7 +8,7 @@ Cost per module: O(r^2 (d_out + d_in)) and, for the kurtosis, O(k^4 (d_out + d_i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,7 +21,7 @@ KURTOSIS_DIRECTIONS = 8
 STRONGEST = 8
 NEGLIGIBLE = 1e-7
 BLOCK = 64
-_CHUNK = 2048
+_CHUNK = 1024
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,33 +90,88 @@ class ModuleStatistics(msgspec.Struct, frozen=True, kw_only=True):
         return self.frobenius / float(np.sqrt(self.shape[0]))
 
 
-def measure(delta: ModuleDelta) -> ModuleStatistics:
-    """Read the factors of `delta` once and let them go. A bias beside them is only checked for being a number."""
-    a, b = delta.a.astype(np.float64), delta.b.astype(np.float64)
-    finite = all(bool(np.isfinite(x).all()) for x in (delta.magnitude, delta.bias) if x is not None)
+class Decomposition(NamedTuple):
+    """The singular value decomposition U S V^T of s B A, left in terms of the factors: U S = B to_left and S V^T = to_right A."""
+
+    a: Vector
+    """(rank, in_features), as stored."""
+    b: Vector
+    """(out_features, rank), as stored."""
+    values: Matrix
+    """(rank,), descending; those beyond the smaller side of the module are zero up to rounding."""
+    to_left: Matrix
+    """(rank, rank)."""
+    to_right: Matrix
+    """(rank, rank)."""
+
+
+def decomposition(delta: ModuleDelta) -> Decomposition | None:
+    """Read the factors of `delta` and decompose their product; None where a value is not a number."""
+    a, b = delta.a, delta.b
     with np.errstate(invalid="ignore"):
-        gram_a, gram_b = a @ a.T, b.T @ b
-    if not (finite and np.isfinite(gram_a).all() and np.isfinite(gram_b).all()):
-        return _without_numbers(delta)
+        gram_a, gram_b = _gram(a.T), _gram(b)
+    if not (np.isfinite(gram_a).all() and np.isfinite(gram_b).all()):
+        return None
     to_a = _balance(gram_a, gram_b)
     to_b = np.divide(delta.scale, to_a, out=np.zeros_like(to_a), where=to_a > 0)
     root_a, root_b = _root(to_a[:, None] * gram_a * to_a), _root(to_b[:, None] * gram_b * to_b)
     left, values, right = np.linalg.svd(root_b @ root_a.T)
+    return Decomposition(a, b, values, to_b[:, None] * (root_a.T @ right.T), left.T @ root_b * to_a)
+
+
+def measure(delta: ModuleDelta) -> ModuleStatistics:
+    """Read the factors of `delta` once and let them go. A bias beside them is only checked for being a number."""
+    found = decomposition(delta)
+    if found is None or not all(bool(np.isfinite(x).all()) for x in (delta.magnitude, delta.bias) if x is not None):
+        return _without_numbers(delta)
     count = min(delta.rank, *delta.shape)
-    k = min(count, KURTOSIS_DIRECTIONS)
-    outputs = (b @ (to_b[:, None] * (root_a.T @ right[:k].T))).T
-    inputs = (left[:, :k].T @ root_b * to_a) @ a
-    square = delta.scale * delta.scale
+    values = found.values[:count]
+    kept = values[:KURTOSIS_DIRECTIONS]
+    kept = kept[kept > NEGLIGIBLE * kept[0]]
+    # Outputs and inputs have the length of their singular values; here the product of both gets entries of mean square 1.
+    outputs, first = _sweep(found.b, found.to_left[:, :count], np.full(len(kept), np.sqrt(delta.shape[0]) / (np.linalg.norm(kept) or 1.0)))
+    inputs, second = _sweep(found.a.T, found.to_right[:count].T, np.sqrt(delta.shape[1]) / kept)
     return ModuleStatistics(
         module=delta.module,
         rank=delta.rank,
         shape=delta.shape,
         finite=True,
-        values=values[:count],
-        kurtosis=_kurtosis(outputs, inputs, values[:k]),
-        outputs=_side(square * np.einsum("ij,ij->i", b @ gram_a, b), outputs[0]),
-        inputs=_side(square * np.einsum("ij,ij->j", gram_b @ a, a), inputs[0]),
+        values=values,
+        kurtosis=_kurtosis(first, second, delta.shape),
+        outputs=outputs,
+        inputs=inputs,
     )
+
+
+def _gram(x: Vector) -> Matrix:
+    """X^T X of (n, rank), in float64, a few thousand rows at a time."""
+    total = np.zeros((x.shape[1], x.shape[1]))
+    for start in range(0, len(x), _CHUNK):
+        part = x[start : start + _CHUNK].astype(np.float64)
+        total += part.T @ part
+    return total
+
+
+def _sweep(x: Vector, matrix: Matrix, scale: Matrix) -> tuple[Side, Matrix]:
+    """How the energy of `x matrix` (n, count) lies over its rows, and the fourth moments of its first columns, each times its `scale`.
+
+    The fourth moments of rows y (k,) are the sum of (y y)(y y)^T, symmetric part: (k (k + 1) / 2, the same), in float32 within a chunk.
+    """
+    n, k = len(x), len(scale)
+    energy, leading = np.empty(n), np.empty(n)
+    moments = np.zeros((k * (k + 1) // 2,) * 2)
+    pairs = np.empty((len(moments), min(n, _CHUNK)), np.float32)
+    for start in range(0, n, _CHUNK):
+        part = x[start : start + _CHUNK].astype(np.float64) @ matrix
+        here = slice(start, start + len(part))
+        energy[here], leading[here] = np.einsum("ij,ij->i", part, part), part[:, 0]
+        rows = (part[:, :k] * scale).T.astype(np.float32, order="C")
+        chunk, at = pairs[:, : len(part)], 0
+        for p in range(k):
+            np.multiply(rows[p], rows[p:], out=chunk[at : at + k - p])
+            at += k - p
+        moments += chunk @ chunk.T
+    return _side(energy, leading), moments
 
 
 def _without_numbers(delta: ModuleDelta) -> ModuleStatistics:
@@ -158,35 +213,13 @@ def _side(energy: Matrix, leading: Matrix) -> Side:
     )
 
 
-def _kurtosis(left: Matrix, right: Matrix, values: Matrix) -> float:
-    """Entry kurtosis, about zero, of sum_k values_k u_k v_k^T, the rows of `left` (k, d_out) and `right` (k, d_in) being u and v up to scale.
+def _kurtosis(first: Matrix, second: Matrix, shape: tuple[int, int]) -> float:
+    """Entry kurtosis, about zero, from the fourth moments of both sides, whose product has entries of mean square 1; 0 where there are none.
 
     The sum over i, j of (b_i . a_j)^4 is the inner product of the k^2 x k^2 matrices sum_i (b_i b_i)(b_i b_i)^T and
-    sum_j (a_j a_j)(a_j a_j)^T, of which only the symmetric part, k (k + 1) / 2 wide, is formed. In float32, relative error near 1e-5.
+    sum_j (a_j a_j)(a_j a_j)^T; of a pair and its mirror image one is kept and counts twice. Relative error near 1e-5.
     """
-    alive = values > NEGLIGIBLE * values[0]
-    if not alive.any():
-        return 0.0
-    weights = values[alive] / float(np.linalg.norm(values[alive]))
-    left, right = (x[alive] / np.linalg.norm(x[alive], axis=1, keepdims=True) * np.sqrt(x.shape[1]) for x in (left, right))
-    fourth = _moments(left * weights[:, None]) * _moments(right)
-    twice = np.array([1.0 if p == q else 2.0 for p in range(len(left)) for q in range(p, len(left))])
-    entries = left.shape[1] * right.shape[1]
-    return float(twice @ fourth @ twice) / float(entries)
-
-
-def _moments(rows: Matrix) -> Matrix:
-    """Sum over columns x of `rows` (k, n) of (x x)(x x)^T, symmetric part: (k (k + 1) / 2, the same)."""
-    k, n = rows.shape
-    single = rows.astype(np.float32)
-    total = np.zeros((k * (k + 1) // 2,) * 2)
-    pairs = np.empty((len(total), min(n, _CHUNK)), np.float32)
-    for start in range(0, n, _CHUNK):
-        part = single[:, start : start + _CHUNK]
-        chunk = pairs[:, : part.shape[1]]
-        at = 0
-        for p in range(k):
-            np.multiply(part[p], part[p:], out=chunk[at : at + k - p])
-            at += k - p
-        total += chunk @ chunk.T
-    return total
+    k = round((np.sqrt(8 * len(first) + 1) - 1) / 2)
+    rows, columns = np.triu_indices(k)
+    twice = np.where(rows == columns, 1.0, 2.0)
+    return float(twice @ (first * second) @ twice) / (float(shape[0]) * float(shape[1]))

@@ -12,6 +12,11 @@ from scanner.scan import scan
 from tests.adapters import MODULE, adapter, base, ids, raised, tensors
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
+
+
 def test_an_adapter_that_changes_nothing_is_told(tmp_path: Path) -> None:
     weights = {k: v * ("lora_A" in k) for k, v in tensors().items()}
     assert ids(raised(SpectrumProbe(), adapter(tmp_path / "a", weights))) == {"delta-empty"}
@@ -47,6 +52,14 @@ def test_an_alpha_raised_for_one_layer_is_told(pattern: str, tmp_path: Path) -> 
     weights = {k: v * 0.01 for k, v in tensors(layers=12, rank=4, width=32).items()}
     found = raised(SpectrumProbe(), adapter(tmp_path / "a", weights, r=4, alpha_pattern={pattern: 400}))
     assert [(f.rule, f.severity, f.location.item) for f in found] == [("delta-outlier", "medium", "model.layers.5.self_attn.q_proj")]
+
+
+def test_outputs_that_hold_the_energy_are_named(tmp_path: Path) -> None:
+    weights = {k: v * 0.01 for k, v in tensors(layers=12, rank=4, width=64).items()}
+    weights[f"{MODULE.format(6)}.lora_B.weight"][17] *= 300
+    (found,) = raised(SpectrumProbe(), adapter(tmp_path / "a", weights, r=4))
+    assert (found.rule, found.severity) == ("delta-outlier", "medium")
+    assert any("output sparsity" in d and "(strongest: 17," in d for d in found.details)
 
 
 def test_a_delta_larger_than_weights_are_is_told_without_a_base(tmp_path: Path) -> None:

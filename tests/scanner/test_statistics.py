@@ -8,6 +8,8 @@ import pytest
 
 from scanner.statistics import (
     combined_interval,
+    conformal_false_alarms,
+    conformal_p,
     detectable_loss,
     fisher,
     holm,
@@ -129,3 +131,28 @@ def test_symmetric_intervals_combine_like_standard_errors() -> None:
     assert combined_interval((1.0, 0.7, 1.3), (5.0, 4.6, 5.4)) == pytest.approx((3.5, 4.5))
     low, high = combined_interval((0.0, -0.1, 0.3), (0.0, -0.2, 0.1))
     assert (low, high) == pytest.approx((-math.hypot(0.2, 0.3), math.hypot(0.1, 0.1)))
+
+
+def test_conformal_p_counts_those_at_or_above() -> None:
+    assert conformal_p(5, [1, 2, 3, 4]) == 1 / 5
+    assert conformal_p(3, [1, 2, 3, 4]) == 3 / 5
+    assert conformal_p(0, [1, 2, 3, 4]) == conformal_p(0, []) == 1
+
+
+def test_conformal_p_values_of_exchangeable_scores_are_uniform() -> None:
+    """Every score of ten different ones against the other nine: each p-value 1/10, 2/10 .. 1 exactly once."""
+    scores = np.random.default_rng(0).normal(size=10).tolist()
+    p = sorted(conformal_p(s, scores[:i] + scores[i + 1 :]) for i, s in enumerate(scores))
+    assert p == pytest.approx([k / 10 for k in range(1, 11)])
+
+
+@pytest.mark.parametrize(
+    ("n", "level", "bound"), [(19, 0.05, 0.146), (39, 0.05, 0.116), (99, 0.05, 0.090), (399, 0.05, 0.069), (99, 0.01, 0.030), (399, 0.01, 0.019)]
+)
+def test_false_alarms_given_one_calibration_set(n: int, level: float, bound: float) -> None:
+    """Quantiles of the Beta distribution as tabulated."""
+    assert conformal_false_alarms(n, level) == pytest.approx(bound, abs=6e-4)
+
+
+def test_too_few_scores_give_no_false_alarm() -> None:
+    assert conformal_false_alarms(18, 0.05) == 0

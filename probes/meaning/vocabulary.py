@@ -1,0 +1,26 @@
+"""The base's vocabulary as text, read without loading the model."""
+
+from __future__ import annotations
+
+from scanner.model.base import Base
+
+SHORTEST = 3
+
+
+def pieces(base: Base) -> list[str] | None:
+    """Text of every token, by id; None where the base has no tokenizer.json or the package `tokenizers` is not installed."""
+    path = base.path / "tokenizer.json"
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        return None
+    if not path.is_file():
+        return None
+    tokenizer = Tokenizer.from_file(str(path))
+    decoded: list[str] = tokenizer.decode_batch([[i] for i in range(tokenizer.get_vocab_size())], skip_special_tokens=False)
+    return decoded
+
+
+def is_word(piece: str) -> bool:
+    """Whether a token is a word by itself: a leading space, then three letters or more."""
+    return piece[:1] == " " and len(piece) > SHORTEST and piece[1:].isalpha()
