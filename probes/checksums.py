@@ -54,7 +54,7 @@ class ChecksumsProbe:
         lists = [f for f in subject.adapter.files if f.sha256 and _is_list(f.path)]
         covered: set[str] = set()
         for listed in lists:
-            yield from self._compare(subject.adapter.folder, listed, files, covered)
+            yield from self._compare(subject.adapter.root, listed, files, covered)
         unlisted = sorted(p for p in files if p not in covered and not _is_list(p) and not PurePosixPath(p).name.startswith(".git"))
         if covered and unlisted:
             yield Finding(

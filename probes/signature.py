@@ -88,7 +88,7 @@ class SignatureProbe:
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Verify under what is pinned; say so where nothing is."""
         trust, adapter = subject.trust, subject.adapter
-        beside = [f.path for f in adapter.files if f.sha256 and _looks_signed(adapter.folder / f.path, f)]
+        beside = [f.path for f in adapter.files if f.sha256 and _looks_signed(adapter.root / f.path, f)]
         if not trust.pinned:
             for name in beside or ([str(trust.signature)] if trust.signature else []):
                 shown = printable(name, 200)
@@ -97,7 +97,7 @@ class SignatureProbe:
                 )
             yield self._unmeasured("no key or identity was pinned (--public-key, or --identity with --issuer)")
             return
-        path = trust.signature or (adapter.folder / USUAL if any(f.path == USUAL and f.sha256 for f in adapter.files) else None)
+        path = trust.signature or (adapter.root / USUAL if any(f.path == USUAL and f.sha256 for f in adapter.files) else None)
         if path is None:
             yield Finding(rule=MISSING.id, message=f"no --signature was given and the folder holds no {USUAL}", severity=MISSING.severity)
             yield Coverage(probe=self.id, what="signature", status=Status.MEASURED, surface="no signature")
@@ -114,7 +114,7 @@ class SignatureProbe:
         return Coverage(probe=self.id, what="signature", status=Status.NOT_MEASURED, why=why)
 
     def _verify(self, path: Path, subject: Subject) -> Iterator[Yield]:
-        folder, files, trust = subject.adapter.folder, subject.adapter.files, subject.trust
+        folder, files, trust = subject.adapter.root, subject.adapter.files, subject.trust
         data = _bounded(path)
         where = Location(file=printable(path.name, 200))
         try:
@@ -179,7 +179,7 @@ def _verified(data: bytes, path: Path, subject: Subject) -> tuple[str, bool, str
             self.reached = True
             return super().hash(model_path, **options)
 
-    folder, files = subject.adapter.folder, subject.adapter.files
+    folder, files = subject.adapter.root, subject.adapter.files
     reached, problem = False, ""
     with tempfile.TemporaryDirectory() as private:
         copy = Path(private) / "signature"

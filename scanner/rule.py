@@ -73,6 +73,7 @@ OWASP_POISONING = Reference("OWASP LLM 2026", "LLM05", "Data and Model Poisoning
 OWASP_CONSUMPTION = Reference("OWASP LLM 2026", "LLM06", "Unbounded Consumption")
 CWE_DESERIALIZATION = Reference("CWE", "CWE-502", "Deserialization of Untrusted Data")
 CWE_INTERPRETATION = Reference("CWE", "CWE-436", "Interpretation Conflict")
+CWE_TEMPLATE = Reference("CWE", "CWE-1336", "Improper Neutralization of Special Elements Used in a Template Engine")
 CWE_REGEX = Reference("CWE", "CWE-1333", "Inefficient Regular Expression Complexity")
 CWE_UNTRUSTED_INCLUDE = Reference("CWE", "CWE-829", "Inclusion of Functionality from Untrusted Control Sphere")
 CWE_NO_INTEGRITY_CHECK = Reference("CWE", "CWE-494", "Download of Code Without Integrity Check")
