@@ -10,7 +10,7 @@ import msgspec
 
 from scanner.files.strict_json import BadJson, load_object
 
-LARGEST_TEMPLATE = 256 * 1024
+LARGEST_TEMPLATE = 128 * 1024
 LARGEST_SETTINGS = 8 * 1024 * 1024
 SETTINGS = ("tokenizer_config.json", "chat_template.json", "processor_config.json", "preprocessor_config.json")
 FOLDERS = ("additional_chat_templates", "chat_templates")
