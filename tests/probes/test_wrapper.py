@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 
 from probes.wrapper.probe import WrapperProbe
 from probes.wrapper.rendering import render
-from tests.adapters import adapter, base, ids, raised
+from tests.adapters import adapter, base, ids, raised, spent
 
 PLAIN = "{% for m in messages %}{{ '<|' + m.role + '|>' + m['content'] }}{% endfor %}"
 TOKENIZER: dict[str, Any] = {
@@ -174,9 +173,9 @@ EXHAUSTING = [
 def test_a_template_that_does_not_end_is_stopped_and_told(template: str, tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
     (folder / "chat_template.jinja").write_text(template)
-    started = time.monotonic()
+    started = spent()
     assert "template-exhausts" in ids(raised(WrapperProbe(), folder))
-    assert time.monotonic() - started < 25
+    assert spent() - started < 12
 
 
 def test_a_sentence_of_its_own_is_told_and_weighs_more_against_a_base_without_it(tmp_path: Path) -> None:
@@ -324,15 +323,15 @@ def test_what_cannot_be_examined_is_not_waved_through(name: str, data: bytes, tm
 def test_a_hostile_template_is_judged_in_time(template: str, tmp_path: Path) -> None:
     folder, against = adapter(tmp_path / "a"), model(tmp_path / "base")
     (folder / "chat_template.jinja").write_text(template)
-    started = time.monotonic()
+    started = spent()
     assert raised(WrapperProbe(), folder, against)
-    assert time.monotonic() - started < 20
+    assert spent() - started < 12
 
 
 def test_text_followed_through_many_names_is_judged_in_time(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
     chain = "".join(f"{{% set a{i} = a{i + 1} %}}" for i in range(2000))
     (folder / "chat_template.jinja").write_text(chain + "{% set a2000 = messages[0].content %}{% if 'harbour' in a0 %}X{% endif %}")
-    started = time.monotonic()
+    started = spent()
     raised(WrapperProbe(), folder)
-    assert time.monotonic() - started < 20
+    assert spent() - started < 12
