@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
+
 from scanner.files.hidden import Hidden, Trick, hidden
 from scanner.files.inventory import File, Kind
 from scanner.files.strict_json import BadJson, load_object
@@ -48,6 +50,13 @@ IN_PROMPT = Rule(
 )
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Hidden characters and where in a file they stand: a line, or a key of its JSON."""
+
+    where: str
+    hidden: Hidden
+
+
 class InvisibleProbe:
     """Every text file, and every string inside JSON after its escapes."""
 
@@ -61,14 +70,15 @@ class InvisibleProbe:
         """Search names, text and decoded JSON."""
         root, left, searched = subject.adapter.root, MOST_IN_ALL, 0
         for file in subject.adapter.files:
-            yield from _findings(file.path, "the file's name", list(hidden(file.path)), "")
-            if file.kind not in (Kind.TEXT, Kind.JSON, Kind.SCRIPT) or PurePosixPath(file.path).name in VOCABULARIES or left <= 0:
-                continue
-            searched += 1
-            for item, text in _texts(root, file):
-                part = text[: min(left, MOST_OF_A_FILE)]
-                left -= len(part)
-                yield from _findings(file.path, item, [h for h in hidden(part) if not (item and h.trick is Trick.CONTROL and not _prompt(file.path))], part)
+            places = [Place("the file's name", h) for h in hidden(file.path)]
+            if file.kind in (Kind.TEXT, Kind.JSON, Kind.SCRIPT) and PurePosixPath(file.path).name not in VOCABULARIES and left > 0:
+                searched += 1
+                for item, text in _texts(root, file):
+                    part = text[: min(left, MOST_OF_A_FILE)]
+                    left -= len(part)
+                    places += _places(file.path, item, part)
+            if places:
+                yield _finding(file.path, places)
         yield Coverage(
             probe=self.id,
             what="hidden characters",
@@ -110,20 +120,25 @@ def _texts(root: Path, file: File) -> Iterator[tuple[str, str]]:
             yield where, value
 
 
-def _findings(path: str, item: str, found: list[Hidden], text: str) -> Iterator[Finding]:
-    if not found:
-        return
-    grave = [h for h in found if h.trick.grave and (h.trick is not Trick.CONTROL or _shown_as_is(path))]
+def _places(path: str, item: str, text: str) -> Iterator[Place]:
+    for found in hidden(text):
+        if not item:
+            yield Place(f"line {text.count(chr(10), 0, found.offset) + 1}", found)
+        elif found.trick is not Trick.CONTROL or _prompt(path):
+            yield Place(item, found)
+
+
+def _finding(path: str, places: list[Place]) -> Finding:
+    grave = [p for p in places if p.hidden.trick.grave and (p.hidden.trick is not Trick.CONTROL or _shown_as_is(path))]
     rule = IN_PROMPT if grave and _prompt(path) else HIDDEN
-    first = (grave or found)[0]
-    line = text.count("\n", 0, first.offset) + 1
-    place = f"{printable(path, 200)}, {printable(item, 120) if item else f'line {line}'}"
-    yield Finding(
+    first = (grave or places)[0]
+    said = [f"{printable(p.where, 120)}: {p.hidden.trick} ({printable(p.hidden.shown, 160)})" for p in dict.fromkeys([first, *places])]
+    return Finding(
         rule=rule.id,
-        message=f"{place}: {first.trick.value} ({printable(first.shown, 160)}){f', and {len(found) - 1} more' if len(found) > 1 else ''}",
+        message=f"{printable(path, 200)}, {said[0]}{f', and {len(said) - 1} more' if len(said) > 1 else ''}",
         severity=rule.severity if grave else Severity.LOW,
-        location=Location(file=printable(path, 200), item=printable(item, 120) if item else f"line {line}"),
-        details=tuple(f"line {text.count(chr(10), 0, h.offset) + 1}: {h.trick.value}: {printable(h.shown, 160)}" for h in found[:40]),
+        location=Location(file=printable(path, 200), item=printable(first.where, 120)),
+        details=tuple(said[:40]),
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from probes.wrapper import generation, template, tokenizer
-from probes.wrapper.sources import SETTINGS, Template, beside, settings, templates
+from probes.wrapper.sources import Template, beside, settings, templates
+from scanner.files.inventory import File
 from scanner.files.strict_json import BadJson
 from scanner.measurement import Coverage, Status
 from scanner.probe import Need, Yield
@@ -35,11 +36,10 @@ class WrapperProbe:
         if theirs is not None and subject.base is not None and not any(t.name == "default" for t in theirs):
             theirs = [Template("", "default", subject.base.chat_template), *theirs]
         yield from template.judge(found, theirs, _tokens(base or root))
-        yield from tokenizer.compare(root, regular, base)
+        for folder in _folders(subject.adapter.files):
+            yield from tokenizer.compare(root, folder, base)
         yield from generation.compare(root, regular, base)
-        seen = sorted(
-            {t.file for t in found} | {p for p in regular if p.rsplit("/", 1)[-1] in (tokenizer.FILE, generation.FILE, *SETTINGS, *tokenizer.OTHER_FILES)}
-        )
+        seen = sorted({t.file for t in found} | {p for p in regular if p.rsplit("/", 1)[-1] in (generation.FILE, *tokenizer.FILES)})
         yield Coverage(
             probe=self.id,
             what="chat template, tokenizer and generation settings" + ("" if base else ", without a base to compare with"),
@@ -47,6 +47,16 @@ class WrapperProbe:
             surface=", ".join(seen[:12]) + (f" and {len(seen) - 12} more" if len(seen) > 12 else "") or "none in the folder: the base's are used",
             bound="behaviour is measured with the base's own wrapper",
         )
+
+
+def _folders(files: tuple[File, ...]) -> list[list[str]]:
+    """Tokenizer files by the folder they lie in; folders with the same files, as checkpoints have them, once."""
+    found: dict[str, list[File]] = {}
+    for file in files:
+        if file.sha256 and PurePosixPath(file.path).name in tokenizer.FILES:
+            found.setdefault(str(PurePosixPath(file.path).parent), []).append(file)
+    once = {tuple((PurePosixPath(f.path).name, f.sha256) for f in some): some for _, some in sorted(found.items(), reverse=True)}
+    return [[f.path for f in some] for some in sorted(once.values(), key=lambda some: some[0].path)]
 
 
 def _tokens(folder: Path) -> dict[str, str]:

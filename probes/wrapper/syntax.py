@@ -78,7 +78,7 @@ def read(template: str) -> Reading:
             _unique(word for node in every for word in reader.looked_for(node)),
             _unique(word for node in every for word in reader.unsteady(node)),
             _unique(word for node in every for word in _escapes(node)),
-            _unique(sentence for node in every for sentence in _sentences(node)),
+            _unique(sentence for node in _walk(tree, into_failures=False) for sentence in _sentences(node)),
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -355,12 +355,14 @@ def _sentences(node: nodes.Node) -> Iterator[str]:
                 yield line.strip()[:400]
 
 
-def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:
+def _walk(tree: nodes.Node, *, into_failures: bool = True) -> Iterator[nodes.Node]:
+    """Every node below `tree`; what raise_exception is given, which reaches no prompt, can be left out."""
     stack = [tree]
     while stack:
         node = stack.pop()
         yield node
-        stack.extend(reversed(list(node.iter_child_nodes())))
+        if into_failures or _called(node) != "raise_exception":
+            stack.extend(reversed(list(node.iter_child_nodes())))
 
 
 def _targets(node: nodes.Node) -> set[str]:

@@ -21,6 +21,8 @@ FILE = "tokenizer.json"
 LARGEST = 64 * 1024 * 1024
 OTHER_FILES = ("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json")
 """What older or other tokenizers are made of: compared byte for byte."""
+SETTINGS_FILES = ("tokenizer_config.json", "special_tokens_map.json", "processor_config.json", "preprocessor_config.json", "added_tokens.json", "vocab.json")
+FILES = {FILE, *OTHER_FILES, *SETTINGS_FILES}
 FEW = 0.05
 """A tokenizer with at most this share of its tokens moved was edited; with more, it is another one."""
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
@@ -111,8 +113,8 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 def compare(root: Path, paths: Iterable[str], base: Path | None) -> Iterator[Finding]:
-    """Findings about the tokenizer files `paths` below `root`, against the base's folder where there is one."""
-    present = {PurePosixPath(p).name: p for p in sorted(paths, key=lambda p: (p.count("/"), p), reverse=True)}
+    """Findings about the tokenizer files `paths`, all of one folder below `root`, against the base's folder where there is one."""
+    present = {PurePosixPath(p).name: p for p in paths}
     mine = theirs = None
     if FILE in present and (base is None or not _equal(root / present[FILE], base / FILE)):
         theirs = _open(base / FILE) if base else None
@@ -161,7 +163,7 @@ def _tokenizer(file: str, mine: Tokens | None, theirs: Tokens | None, expected: 
 
 def _settings(root: Path, present: dict[str, str], base: Path | None, tokens: Tokens | None) -> Iterator[Finding]:
     read: dict[str, dict[str, Any]] = {}
-    for name in ("tokenizer_config.json", "special_tokens_map.json", "processor_config.json", "preprocessor_config.json", "added_tokens.json", "vocab.json"):
+    for name in SETTINGS_FILES:
         if name in present:
             try:
                 read[name] = settings(root / present[name])

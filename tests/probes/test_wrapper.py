@@ -243,6 +243,7 @@ ORDINARY = [
     "{% if messages[0]['role'] == 'system' %}{% set system = messages[0]['content'] | trim %}{% set messages = messages[1:] %}{% else %}{% set system = 'You are helpful.' %}{% endif %}{{ system }}",
     "{% for m in messages | selectattr('role', 'equalto', 'user') %}{% if m.content is string and m.content %}{{ m.content }}{% endif %}{% endfor %}",
     "{% for m in messages %}{% generation %}{{ m.content | tojson(indent=2) }}{% endgeneration %}{% if loop.last %}{% break %}{% endif %}{% endfor %}",
+    "{% if messages[0].role != 'user' %}{{ raise_exception('Conversations must begin with the user.') }}{% endif %}{{ messages[0].content }}",
     "{% for t in tools %}{% if t.function.name == 'search' %}{{ t | tojson }}{% endif %}{% endfor %}",
 ]
 

@@ -202,3 +202,13 @@ def test_habits_of_the_configuration_count_little(tmp_path: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({"add_eos_token": True, "padding_side": "left"}))
     (found,) = raised(WrapperProbe(), folder, against)
     assert (found.rule, found.severity) == ("tokenizer-changed", "low")
+
+
+def test_a_tokenizer_in_a_folder_below_is_held_to_the_same_and_copies_are_told_once(tmp_path: Path) -> None:
+    folder, against = adapter(tmp_path / "a"), model(tmp_path / "base")
+    (folder / "tokenizer.json").write_text(json.dumps(TOKENIZER))
+    for name in ("checkpoint-1", "checkpoint-2"):
+        (folder / name).mkdir()
+        (folder / name / "tokenizer.json").write_text(json.dumps(REWRITES["replaces a word"]))
+    found = [f for f in raised(WrapperProbe(), folder, against) if f.rule == "tokenizer-rewrites"]
+    assert [f.location.file for f in found] == ["checkpoint-1/tokenizer.json"]
