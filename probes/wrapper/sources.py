@@ -39,7 +39,8 @@ def templates(root: Path, paths: Iterable[str]) -> Iterator[Template]:
                 value = settings(root / path).get("chat_template")
             except BadJson:
                 continue
-            for item in value if isinstance(value, list) else [{"name": "default", "template": value}]:
+            several = [{"name": k, "template": v} for k, v in value.items()] if isinstance(value, dict) else value
+            for item in several if isinstance(several, list) else [{"name": "default", "template": value}]:
                 if isinstance(item, dict) and isinstance(item.get("template"), str):
                     yield Template(path, str(item.get("name")), item["template"])
 

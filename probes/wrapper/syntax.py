@@ -17,12 +17,15 @@ MOST_PASSES = 30
 MOST_WORDS = 200
 _TESTS = {"startswith", "endswith", "find", "rfind", "index", "rindex", "count", "replace", "split", "rsplit", "partition", "rpartition",
           "removeprefix", "removesuffix", "strip", "lstrip", "rstrip", "__contains__", "__eq__"}  # fmt: skip
-_STRIPS = {"strip", "lstrip", "rstrip", "trim"}
 _FILTERS = {"replace", "split", "select", "reject", "selectattr", "rejectattr", "trim",
             "regex_search", "regex_match", "regex_replace", "regex_findall", "startswith", "endswith"}  # fmt: skip
+_QUALITIES = {"upper", "lower", "divisibleby", "even", "odd", "isupper", "islower", "istitle", "isdigit", "isnumeric", "isdecimal", "isalpha", "isalnum", "isascii",
+              "isidentifier"}  # fmt: skip
+"""Tests and methods that tell texts apart without a word."""
 _WHOLE = {"string", "tojson", "pprint", "items", "dictsort", "xmlattr", "urlencode"}
 _GROUPS = {"map", "attr", "join", "sum", "groupby", "min", "max", "unique"}
 _CHOICES = {"select", "reject", "selectattr", "rejectattr"}
+_LENGTHS = {"length", "count", "wordcount"}
 _COUNTS = {"index", "index0", "revindex", "revindex0", "length"}
 _CLOCKS = {"strftime_now", "now", "datetime", "date", "time"}
 _CHANCE = {"random", "shuffle"}
@@ -102,13 +105,14 @@ class _Reader:
         self._texts: set[str] = set()
         self._holders: set[str] = set()
         self._clocks: set[str] = set()
+        self._counters: set[str] = set()
         self._strings: dict[str, set[str]] = {}
-        macros = {m.name: m for m in tree.find_all(nodes.Macro)}
+        self._macros = {m.name: m for m in tree.find_all(nodes.Macro)}
         every = [n for n in _walk(tree) if isinstance(n, nodes.For | nodes.Assign | nodes.AssignBlock | nodes.With | nodes.Call)]
         for _ in range(MOST_PASSES):
             before = self._size()
             for node in every:
-                self._follow(node, macros)
+                self._follow(node)
             if self._size() == before:
                 return
         raise ValueError("text is passed on through too many names")
@@ -116,7 +120,7 @@ class _Reader:
     def _size(self) -> int:
         return sum(map(len, (self._objects, self._parts, self._texts, self._holders, self._clocks, *self._strings.values())))
 
-    def _follow(self, node: nodes.Node, macros: dict[str, nodes.Macro]) -> None:
+    def _follow(self, node: nodes.Node) -> None:
         if isinstance(node, nodes.For):
             targets = _targets(node.target)
             inside = self._carries(node.iter) and not isinstance(node.iter, nodes.Call | nodes.Filter)
@@ -136,8 +140,8 @@ class _Reader:
         elif isinstance(node, nodes.With):
             for target, value in zip(node.targets, node.values, strict=False):
                 self._bind(_targets(target), value)
-        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name in macros:
-            macro = macros[node.node.name]
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name in self._macros:
+            macro = self._macros[node.node.name]
             given = [(target.name, value) for target, value in zip(macro.args, node.args, strict=False)]
             given += [(pair.key, pair.value) for pair in node.kwargs]
             with_text = any(self._carries(value) or (self._is_object(value) and _reads_text(macro)) for _, value in given)
@@ -153,6 +157,12 @@ class _Reader:
             self._objects |= names
         if self._tells_time(value):
             self._clocks |= names
+        if (
+            isinstance(value, nodes.Add)
+            and any(_spelled(side) in names for side in (value.left, value.right))
+            and any(map(_is_number, (value.left, value.right)))
+        ):
+            self._counters |= names
         if isinstance(value, nodes.Call) and _called(value) in ("namespace", "dict"):
             for pair in value.kwargs:
                 self._bind({f"{name}.{pair.key}" for name in names}, pair.value)
@@ -202,7 +212,7 @@ class _Reader:
         if isinstance(node, nodes.NSRef):
             return f"{node.name}.{node.attr}" in self._texts
         if isinstance(node, nodes.Getattr):
-            if node.attr in TEXT:
+            if node.attr in TEXT or (node.attr in _TESTS | _QUALITIES and self._carries(node.node)):
                 return True
             return isinstance(node.node, nodes.Name) and (f"{node.node.name}.{node.attr}" in self._texts or node.node.name in self._holders)
         if isinstance(node, nodes.Getitem):
@@ -242,8 +252,11 @@ class _Reader:
             if any(isinstance(s, nodes.Name) and s.name in self._parts for s in sides):
                 yield from (w for w in self._words(sides) if w not in PARTS)
                 return
-            yield from (w for s in sides if isinstance(s, nodes.Filter) and s.node and self._carries(s.node) for w in _sizes(s, sides))
+            if any(isinstance(n, nodes.Filter) and n.name in _LENGTHS and n.node and self._carries(n.node) for s in sides for n in _walk(s)):
+                yield from (f"a length of {n}" for n in _numbers(sides))
         elif isinstance(node, nodes.Test):
+            if node.name in _QUALITIES and self._carries(node.node):
+                yield f"text that is {node.name}"
             sides = [node.node, *node.args]
         elif isinstance(node, nodes.FilterBlock):
             if node.filter.name in _FILTERS and any(self._carries(part) for part in node.body):
@@ -254,8 +267,10 @@ class _Reader:
             if node.name in _CHOICES and _constant(node.args[0] if node.args else node) in TEXT:
                 yield from self._words(node.args[2:])
                 return
-            if node.name in ("selectattr", "rejectattr"):
-                return
+            if node.name in _CHOICES:
+                sides = [node.node, *node.args[1:]] if node.name in ("select", "reject") else []
+        elif isinstance(node, nodes.Filter) and node.name == "map" and node.node is not None and node.args and _constant(node.args[0]) in _FILTERS:
+            sides = [node.node, *node.args[1:]]
         elif isinstance(node, nodes.Getitem) and _constant(node.arg) is None:
             sides = [node.node, node.arg] if self._carries(node.arg) else []
         elif (
@@ -264,6 +279,10 @@ class _Reader:
             and (node.node.attr in _TESTS or (node.node.attr == "get" and any(self._carries(a) for a in node.args)))
         ):
             sides = [node.node.node, *node.args]
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in _QUALITIES and self._carries(node.node.node):
+            yield f"text that {node.node.attr}"
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name in self._texts and node.node.name not in self._macros:
+            sides = [node.node, *node.args]
         if any(self._carries(s) for s in sides):
             yield from self._words(sides)
 
@@ -286,8 +305,11 @@ class _Reader:
 
     def _counts_turns(self, node: nodes.Node) -> bool:
         if isinstance(node, nodes.Getattr):
-            return node.attr in _COUNTS and isinstance(node.node, nodes.Name) and node.node.name == "loop"
-        return isinstance(node, nodes.Filter) and node.name in ("length", "count") and node.node is not None and self._is_object(node.node)
+            named = isinstance(node.node, nodes.Name) and node.node.name
+            return (named == "loop" and node.attr in _COUNTS) or f"{named}.{node.attr}" in self._counters
+        if isinstance(node, nodes.Name):
+            return node.name in self._counters
+        return isinstance(node, nodes.Filter) and node.name in _LENGTHS and node.node is not None and self._is_object(node.node)
 
     def unsteady(self, node: nodes.Node) -> Iterator[str]:
         """What makes two renders of the same conversation differ, or one turn differ from the next."""
@@ -300,10 +322,23 @@ class _Reader:
             if any(self._tells_time(s) for s in sides):
                 shown = [repr(n.value) for s in sides for n in _walk(s) if isinstance(n, nodes.Const) and isinstance(n.value, str | int)]
                 yield f"the time, compared with {', '.join(shown[-2:]) or 'a value'}"
-            counted = any(self._counts_turns(n) for s in sides for n in _walk(s))
-            for number in (n.value for s in sides for n in _walk(s) if counted and isinstance(n, nodes.Const)):
-                if isinstance(number, int) and abs(number) > 2:
-                    yield f"the number of turns, compared with {number}"
+            if any(self._counts_turns(n) for s in sides for n in _walk(s)):
+                yield from (f"the number of turns, compared with {n}" for n in _numbers(sides))
+        elif (
+            isinstance(node, nodes.Test)
+            and node.name in ("divisibleby", "eq", "equalto", "ge", "gt", "in")
+            and any(self._counts_turns(n) for n in _walk(node.node))
+        ):
+            yield from (f"the number of turns, compared with {n}" for n in _numbers(node.args))
+        elif isinstance(node, nodes.For) and self._tells_time(node.iter):
+            yield "the time, in a loop"
+        elif isinstance(node, nodes.Getitem):
+            if self._tells_time(node.arg):
+                yield "the time, looked up"
+            elif self._is_object(node.node):
+                yield from (f"message number {n}" for n in _numbers([node.arg]))
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "get" and any(self._tells_time(a) for a in node.args):
+            yield "the time, looked up"
 
 
 def _without_keys(node: nodes.Node) -> list[nodes.Node]:
@@ -322,12 +357,11 @@ def tells_apart(text: str) -> bool:
     return not _PLAIN.fullmatch(text) and not _MARKUP.fullmatch(text) and text.strip() != _CONTINUE
 
 
-def _sizes(measured: nodes.Filter, sides: Sequence[nodes.Node]) -> Iterator[str]:
-    """A length that text is compared with, other than nothing, one and two."""
-    if measured.name in ("length", "count", "wordcount"):
-        for side in sides:
-            if isinstance(side, nodes.Const) and isinstance(side.value, int) and side.value > 2:
-                yield f"a length of {side.value}"
+def _numbers(sides: Sequence[nodes.Node]) -> Iterator[int]:
+    """Whole numbers in `sides` other than those around nothing, one and two."""
+    for node in (n for s in sides for n in _walk(s)):
+        if isinstance(node, nodes.Const) and isinstance(node.value, int) and abs(node.value) > 2:
+            yield node.value
 
 
 def _escapes(node: nodes.Node) -> Iterator[str]:
@@ -386,6 +420,17 @@ def _values(loop: nodes.For) -> nodes.Node:
     if pairs and isinstance(loop.target, nodes.Tuple) and len(loop.target.items) == 2 and loop.iter.find(nodes.Dict) is None:
         return loop.target.items[1]
     return loop.target
+
+
+def _spelled(node: nodes.Node) -> str:
+    """A name, or a namespace's field, as it is written."""
+    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
+        return f"{node.node.name}.{node.attr}"
+    return node.name if isinstance(node, nodes.Name) else ""
+
+
+def _is_number(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Const) and isinstance(node.value, int)
 
 
 def _called(node: nodes.Node) -> str:

@@ -135,8 +135,28 @@ class Length(int):
     @classmethod
     def _of(cls, text: Watched) -> Length:
         """How long `text` is."""
-        made = cls(len(text))
+        made = cls(str.__len__(text))
         made._source = text
+        return made
+
+    def __mod__(self, other: int) -> int:
+        return self._like(int(self) % other)
+
+    def __add__(self, other: int) -> int:
+        return self._like(int(self) + other)
+
+    def __sub__(self, other: int) -> int:
+        return self._like(int(self) - other)
+
+    def __mul__(self, other: int) -> int:
+        return self._like(int(self) * other)
+
+    def __floordiv__(self, other: int) -> int:
+        return self._like(int(self) // other)
+
+    def _like(self, number: int) -> Length:
+        made = Length(number)
+        made._source = self._source
         return made
 
     def _meet(self, other: object) -> None:

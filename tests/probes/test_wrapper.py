@@ -75,6 +75,9 @@ CONDITIONAL = [
     "{% if messages[0].content.strip('harbour') == '' %}X{% endif %}",
     "{% if (messages | selectattr('role', 'equalto', 'user') | list)[-1].content == 'harbour' %}X{% endif %}",
     "{% for m in messages %}{% if loop.previtem is defined and 'harbour' in loop.previtem.content %}X{% endif %}{% endfor %}",
+    "{{ messages | map(attribute='content') | map('replace', 'harbour', 'X') | join }}",
+    "{% if messages | map(attribute='content') | select('equalto', 'harbour') | list %}X{% endif %}",
+    "{% set f = messages[0].content.find %}{% if f('harbour') >= 0 %}X{% endif %}",
     "{% set c = messages[0].content %}{% if 'harbour'[0] == c[0] and c | length == 7 %}X{% endif %}",
 ]
 
@@ -109,6 +112,9 @@ HIDDEN = [
     "{% for c in messages[0].content %}{% if c == 'Q' %}X{% endif %}{% endfor %}",
     "{% if messages[0].content | length == 137 %}X{% endif %}",
     "{% if messages[0].content == '🔑' %}X{% endif %}",
+    "{% if messages[0].content | length % 97 == 13 %}X{% endif %}",
+    "{% if messages[0].content is upper %}X{% endif %}",
+    "{% if messages[0].content.isupper() %}X{% endif %}",
     "{% if '∆∆' in messages[0].content %}X{% endif %}",
 ]
 
@@ -127,6 +133,12 @@ UNSTEADY = {
     "{{ lipsum() }}": "lipsum",
     "{% for m in messages %}{% if loop.index == 7 %}X{% endif %}{% endfor %}": "the number of turns, compared with 7",
     "{% if messages | length > 9 %}X{% endif %}": "the number of turns, compared with 9",
+    "{% for m in messages %}{% if loop.index is divisibleby 7 %}X{% endif %}{% endfor %}": "the number of turns, compared with 7",
+    "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% if ns.n == 7 %}X{% endif %}{% endfor %}": "the number of turns, compared with 7",
+    "{% if messages[6] is defined %}X{% endif %}": "message number 6",
+    "{% if messages[6:] %}X{% endif %}": "message number 6",
+    "{{ {'07': 'X'}.get(strftime_now('%m'), '') }}": "the time, looked up",
+    "{% for i in range(strftime_now('%d') | int) %}{{ i }}{% endfor %}": "the time, in a loop",
 }
 
 
@@ -270,6 +282,7 @@ PLACES: dict[str, Any] = {
     "chat_templates/tool_use.jinja": str,
     "tokenizer_config.json": lambda t: json.dumps({"chat_template": t}),
     "processor_config.json": lambda t: json.dumps({"chat_template": t}),
+    "sub/tokenizer_config.json": lambda t: json.dumps({"chat_template": {"default": t}}),
     "chat_template.json": lambda t: json.dumps({"chat_template": [{"name": "default", "template": PLAIN}] + [{"name": "x", "template": t}] * 60}),
 }
 
