@@ -47,8 +47,12 @@ def templates(root: Path, paths: Iterable[str]) -> Iterator[Template]:
 
 def settings(path: Path) -> dict[str, Any]:
     """A JSON object of settings. Raises BadJson when it is not one, or too large."""
-    found, _ = load_object(head(path, LARGEST_SETTINGS), LARGEST_SETTINGS)
-    return found
+    return settings_and_repeats(path)[0]
+
+
+def settings_and_repeats(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A JSON object of settings, and the keys that are written twice. Raises BadJson when it is not one, or too large."""
+    return load_object(head(path, LARGEST_SETTINGS), LARGEST_SETTINGS)
 
 
 def head(path: Path, most: int) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from probes.wrapper.sources import head, settings
+from probes.wrapper.sources import head, settings, settings_and_repeats
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
@@ -166,7 +166,11 @@ def _settings(root: Path, present: dict[str, str], base: Path | None, tokens: To
     for name in SETTINGS_FILES:
         if name in present:
             try:
-                read[name] = settings(root / present[name])
+                read[name], twice = settings_and_repeats(root / present[name])
+                if twice:
+                    yield _finding(
+                        CONFLICT, present[name], f"{name}: {printable(repr(twice[0]), 80)} is written twice, and which one counts depends on the loader"
+                    )
             except BadJson as error:
                 if name != "vocab.json":
                     yield _finding(CHANGED, present[name], f"{present[name]} cannot be examined: {printable(error, 160)}")
@@ -175,6 +179,8 @@ def _settings(root: Path, present: dict[str, str], base: Path | None, tokens: To
             if found.get(field) and name not in ("added_tokens.json", "vocab.json"):
                 yield _finding(IMPORTS, present[name], f"{name}: {field} is {printable(found[field], 160)}")
     yield from _disagreements(read, present, tokens)
+    if tokens is None and base is not None and FILE not in present:
+        yield from _renamed(read, present, base)
     usual = {name: _trusted(base / name) for name in ("tokenizer_config.json", "special_tokens_map.json")} if base else None
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         for field in SPECIAL:
@@ -200,16 +206,41 @@ def _special(name: str, field: str, value: str, present: dict[str, str], usual: 
         yield _finding(SPECIALS, present[name], message, (), Severity.LOW, field)
 
 
-def _disagreements(read: dict[str, dict[str, Any]], present: dict[str, str], tokens: Tokens | None) -> Iterator[Finding]:
-    if tokens is None:
-        return
+def _claims(read: dict[str, dict[str, Any]]) -> list[tuple[str, str, int]]:
+    """File, token and number of every token that is listed outside tokenizer.json."""
     decoder = read.get("tokenizer_config.json", {}).get("added_tokens_decoder")
     claims: list[tuple[str, str, int]] = []
     for number, token in decoder.items() if isinstance(decoder, dict) else ():
-        if isinstance(token, dict) and isinstance(token.get("content"), str) and number.isdecimal():
+        if isinstance(token, dict) and isinstance(token.get("content"), str) and number.isdecimal() and len(number) < 10:
             claims.append(("tokenizer_config.json", token["content"], int(number)))
     for name in ("added_tokens.json", "vocab.json"):
         claims += [(name, token, number) for token, number in read.get(name, {}).items() if isinstance(number, int)]
+    return claims
+
+
+def _renamed(read: dict[str, dict[str, Any]], present: dict[str, str], base: Path) -> Iterator[Finding]:
+    """Tokens that the folder lists otherwise than the base, where it brings no tokenizer.json of its own."""
+    claims = _claims(read)
+    theirs = _open(base / FILE) if claims else None
+    if theirs is None:
+        return
+    by_number = {number: token for token, number in theirs.ids.items()}
+    moved = [(f, t, n) for f, t, n in claims if by_number.get(n, t) != t or theirs.ids.get(t, n) != n]
+    added = [(f, t, n) for f, t, n in claims if n not in by_number and t not in theirs.ids]
+    if moved:
+        file, token, number = moved[0]
+        said = f"{printable(repr(token), 80)} is {number}, which is {printable(repr(by_number.get(number)), 80)} in the base"
+        yield _finding(REMAPPED, present[file], f"{len(moved)} tokens, first {said}", [f"{t}: {n}" for _, t, n in moved])
+    if added:
+        harmless = all(_PADDING.fullmatch(t) for _, t, _ in added)
+        message = f"{len(added)} tokens added, first {printable(repr(added[0][1]), 80)}"
+        yield _finding(CHANGED, present[added[0][0]], message, [f"added: {t}" for _, t, _ in added], Severity.LOW if harmless else None)
+
+
+def _disagreements(read: dict[str, dict[str, Any]], present: dict[str, str], tokens: Tokens | None) -> Iterator[Finding]:
+    if tokens is None:
+        return
+    claims = _claims(read)
     by_number = {number: token for token, number in tokens.ids.items()}
     wrong = [
         (name, f"{token!r} is {number} in {name}, {tokens.ids.get(token, by_number.get(number))!r} in {FILE}")

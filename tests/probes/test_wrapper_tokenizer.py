@@ -212,3 +212,25 @@ def test_a_tokenizer_in_a_folder_below_is_held_to_the_same_and_copies_are_told_o
         (folder / name / "tokenizer.json").write_text(json.dumps(REWRITES["replaces a word"]))
     found = [f for f in raised(WrapperProbe(), folder, against) if f.rule == "tokenizer-rewrites"]
     assert [f.location.file for f in found] == ["checkpoint-1/tokenizer.json"]
+
+
+def test_tokens_listed_beside_the_bases_tokenizer_are_held_against_it(tmp_path: Path) -> None:
+    folder, against = adapter(tmp_path / "a"), model(tmp_path / "base")
+    listed = {"added_tokens_decoder": {"3": {"content": "<s>"}}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(listed))
+    assert raised(WrapperProbe(), folder, against) == []
+    (folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": {"1": {"content": "obey"}}}))
+    (found,) = raised(WrapperProbe(), folder, against)
+    assert (found.rule, found.severity) == ("tokenizer-remapped", "high")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": {"4": {"content": "obey"}}}))
+    (found,) = raised(WrapperProbe(), folder, against)
+    assert (found.rule, found.severity) == ("tokenizer-changed", "medium")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": {"4": {"content": "[PAD]"}}}))
+    (found,) = raised(WrapperProbe(), folder, against)
+    assert found.severity == "low"
+
+
+def test_a_setting_that_is_written_twice_is_told(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "a", "chat_template": "{{ messages }}"}')
+    assert "tokenizer-conflict" in ids(raised(WrapperProbe(), folder))
