@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from probes.wrapper import generation, template, tokenizer
+from probes.wrapper import generation, rendering, template, tokenizer
 from probes.wrapper.sources import Template, beside, settings, templates
 from scanner.files.inventory import File
 from scanner.files.strict_json import BadJson
+from scanner.files.text import printable
 from scanner.measurement import Coverage, Status
 from scanner.probe import Need, Yield
 from scanner.subject import Subject
 
+NAMES = "tokenizer_config.json"
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 
 
@@ -35,17 +37,23 @@ class WrapperProbe:
         theirs = list(templates(base, beside(base))) if base else None
         if theirs is not None and subject.base is not None and not any(t.name == "default" for t in theirs):
             theirs = [Template("", "default", subject.base.chat_template), *theirs]
-        yield from template.judge(found, theirs, _tokens(base or root))
+        unrendered = ""
+        try:
+            yield from template.judge(found, theirs, _tokens(base or (root if NAMES in regular else None)))
+        except rendering.Unavailable as error:
+            unrendered = f"chat templates could not be rendered: {printable(error, 160)}"
         for folder in _folders(subject.adapter.files):
             yield from tokenizer.compare(root, folder, base)
         yield from generation.compare(root, regular, base)
         seen = sorted({t.file for t in found} | {p for p in regular if p.rsplit("/", 1)[-1] in (generation.FILE, *tokenizer.FILES)})
+        more = len({t.text for t in found}) - rendering.MOST
         yield Coverage(
             probe=self.id,
             what="chat template, tokenizer and generation settings" + ("" if base else ", without a base to compare with"),
-            status=Status.MEASURED,
+            status=Status.NOT_MEASURED if unrendered else Status.MEASURED,
             surface=", ".join(seen[:12]) + (f" and {len(seen) - 12} more" if len(seen) > 12 else "") or "none in the folder: the base's are used",
-            bound="behaviour is measured with the base's own wrapper",
+            bound="behaviour is measured with the base's own wrapper" + (f"; {more} templates were read and not rendered" if more > 0 else ""),
+            why=unrendered,
         )
 
 
@@ -59,10 +67,11 @@ def _folders(files: tuple[File, ...]) -> list[list[str]]:
     return [[f.path for f in some] for some in sorted(once.values(), key=lambda some: some[0].path)]
 
 
-def _tokens(folder: Path) -> dict[str, str]:
+def _tokens(folder: Path | None) -> dict[str, str]:
     """Variables that a template is rendered with: the special tokens of `folder`, where it names them."""
     found: dict[str, Any] = {}
-    with contextlib.suppress(OSError, BadJson):
-        found = settings(folder / "tokenizer_config.json")
+    if folder is not None:
+        with contextlib.suppress(OSError, BadJson):
+            found = settings(folder / NAMES)
     named = {k: v.get("content") if isinstance(v, dict) else v for k, v in found.items() if k in TOKENS}
     return TOKENS | {k: v[:200] for k, v in named.items() if isinstance(v, str)}

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
+
+import probes
 
 DEADLINE = 20.0
 """Seconds on the wall for one process; its own limit is four of processor time."""
 MOST = 8
 LARGEST_ANSWER = 8 * 1024 * 1024
+READY = b"ready\n"
+START = "import sys; sys.path.insert(0, sys.argv[1]); from probes.wrapper.sandbox import main; main()"
+"""What the process runs: this package, wherever it lies, and nothing of the environment or of the folder it is started in."""
+NEEDED = ("SYSTEMROOT",)
+"""What Python needs of the environment on some systems; nothing else is passed on."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -37,10 +46,14 @@ class Rendered(msgspec.Struct, frozen=True):
     """What the date was compared with."""
 
 
+class Unavailable(Exception):
+    """The process that renders could not be started."""
+
+
 def render(templates: Sequence[str], tokens: dict[str, str]) -> list[Rendered]:
     """Render each of `templates`, at most MOST of them; a tenth of a second for the first, a few milliseconds for each further one.
 
-    `tokens` are variables such as `bos_token`.
+    `tokens` are variables such as `bos_token`. Raises Unavailable when nothing can be rendered here.
     """
     left, done = list(templates[:MOST]), list[Rendered]()
     while left:
@@ -56,16 +69,21 @@ def render(templates: Sequence[str], tokens: dict[str, str]) -> list[Rendered]:
 def _run(templates: Sequence[str], tokens: dict[str, str]) -> tuple[list[Rendered], str]:
     """The answers for the first templates, up to one that broke a limit, and which one that was."""
     request = msgspec.json.encode({"templates": list(templates), "tokens": tokens})
-    command = [sys.executable, "-I", "-m", "probes.wrapper.sandbox"]
+    command = [sys.executable, "-I", "-c", START, str(Path(probes.__file__).parents[1])]
     why = "its time"
     try:
-        done = subprocess.run(command, input=request, capture_output=True, timeout=DEADLINE, check=False, env={}, cwd="/")
-        output = done.stdout
+        kept = {name: os.environ[name] for name in NEEDED if name in os.environ}
+        done = subprocess.run(command, input=request, capture_output=True, timeout=DEADLINE, check=False, env=kept)
+        output, said = done.stdout, done.stderr
         why = "its time" if done.returncode < 0 else "its memory"
     except subprocess.TimeoutExpired as error:
-        output = error.stdout or b""
+        output, said = error.stdout or b"", b"no answer in time"
+    except OSError as error:
+        raise Unavailable(error.strerror) from None
+    if not output.startswith(READY):
+        raise Unavailable(said.decode("utf-8", "replace").strip().rpartition("\n")[2] or "no answer")
     answers = []
-    for line in output[:LARGEST_ANSWER].split(b"\n")[:-1]:
+    for line in output[len(READY) : LARGEST_ANSWER].split(b"\n")[:-1]:
         try:
             answers.append(msgspec.json.decode(line, type=Rendered))
         except msgspec.DecodeError:

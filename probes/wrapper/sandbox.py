@@ -1,6 +1,7 @@
 """Run as a process of its own: renders one chat template after another on fixed conversations, in Jinja's sandbox and under limits.
 
-Reads a request from standard input, `{"templates": [...], "tokens": {...}}`, and writes one line of JSON for each template that it got through.
+Reads a request from standard input, `{"templates": [...], "tokens": {...}}`, and writes `ready`, then one line of
+JSON for each template that it got through.
 The environment is the one transformers renders in, apart from strings that remember what they are compared with.
 """
 
@@ -139,6 +140,7 @@ def main() -> None:
     _limit()
     runtime.str_join = join  # type: ignore[assignment]
     request = json.loads(sys.stdin.buffer.read())
+    print("ready", flush=True)
     for template in request["templates"]:
         print(json.dumps(render(template, request["tokens"])), flush=True)
 

@@ -109,7 +109,8 @@ class _Judged(msgspec.Struct):
 def judge(found: list[Template], theirs: list[Template] | None, tokens: dict[str, str]) -> Iterator[Finding]:
     """Findings for each of `found`, compared with the base's templates `theirs` where there is a base.
 
-    At most rendering.MOST different texts are rendered, the base's among them.
+    At most rendering.MOST different texts are rendered, the base's among them. Raises rendering.Unavailable, after what was read from the trees,
+    when none could be.
     """
     known = {t.text.strip() for t in theirs or ()}
     new = [t for t in found if t.text.strip() not in known]
@@ -120,7 +121,12 @@ def judge(found: list[Template], theirs: list[Template] | None, tokens: dict[str
     renderable = [text for text, j in judged.items() if j.reading and not j.reading.escapes and (theirs or not j.reading.reactions)]
     of_base = [t for t in theirs or () if t.name in {n.name for n in new} | {"default"}][:2]
     texts = [*(t.text for t in of_base), *renderable]
-    done = rendering.render(texts, tokens) if renderable else []
+    unavailable: rendering.Unavailable | None = None
+    done: list[Rendered] = []
+    try:
+        done = rendering.render(texts, tokens) if renderable else []
+    except rendering.Unavailable as error:
+        unavailable = error
     for template, result in zip(of_base, done, strict=False):
         own[template.name].rendered = result
     for text, result in zip(renderable, done[len(of_base) :], strict=False):
@@ -128,6 +134,8 @@ def judge(found: list[Template], theirs: list[Template] | None, tokens: dict[str
     for template in new:
         base = None if theirs is None else next((t for t in theirs if t.name == template.name), next(iter(theirs), Template("", "default", "")))
         yield from _one(template, judged[template.text], base, own.get(base.name) if base else None)
+    if unavailable is not None:
+        raise unavailable
 
 
 def _read(text: str) -> _Judged:

@@ -8,7 +8,9 @@ import pytest
 
 from probes.wrapper.probe import WrapperProbe
 from probes.wrapper.rendering import render
-from tests.adapters import adapter, base, ids, raised, spent
+from scanner.finding import Finding
+from scanner.measurement import Coverage
+from tests.adapters import adapter, base, ids, raised, spent, subject
 
 PLAIN = "{% for m in messages %}{{ '<|' + m.role + '|>' + m['content'] }}{% endfor %}"
 TOKENIZER: dict[str, Any] = {
@@ -349,3 +351,21 @@ def test_text_followed_through_many_names_is_judged_in_time(tmp_path: Path) -> N
     started = spent()
     raised(WrapperProbe(), folder)
     assert spent() - started < 12
+
+
+def test_settings_behind_a_link_out_of_the_folder_are_not_read(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (tmp_path / "secret.json").write_text(json.dumps({"bos_token": "secret"}))
+    (folder / "tokenizer_config.json").symlink_to(tmp_path / "secret.json")
+    (folder / "chat_template.jinja").write_text("{{ raise_exception(bos_token) }}")
+    assert "secret" not in repr(raised(WrapperProbe(), folder))
+
+
+def test_more_templates_than_are_rendered_are_all_read_and_the_rest_is_said(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    many = [{"name": f"t{i}", "template": f"{{# {i} #}}" + PLAIN} for i in range(11)] + [{"name": "last", "template": CONDITIONAL[0]}]
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": many}))
+    items = list(WrapperProbe().run(subject(folder)))
+    (coverage,) = [i for i in items if isinstance(i, Coverage)]
+    assert "4 templates were read and not rendered" in coverage.bound
+    assert [i.location.item for i in items if isinstance(i, Finding) and i.rule == "template-conditional"] == ["last"]
