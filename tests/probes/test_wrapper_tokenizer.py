@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from probes.wrapper.probe import WrapperProbe
 from scanner.finding import Finding
@@ -234,3 +237,42 @@ def test_a_setting_that_is_written_twice_is_told(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
     (folder / "tokenizer_config.json").write_text('{"chat_template": "a", "chat_template": "{{ messages }}"}')
     assert "tokenizer-conflict" in ids(raised(WrapperProbe(), folder))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["type", "content", "id", "pattern", "String", "vocab", "merges", "3", "x"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+FIELDS = [
+    "model",
+    "added_tokens",
+    "normalizer",
+    "pre_tokenizer",
+    "post_processor",
+    "decoder",
+    "chat_template",
+    "added_tokens_decoder",
+    "eos_token",
+    "auto_map",
+    "bad_words_ids",
+    "do_lower_case",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(FIELDS), JSON),
+    st.dictionaries(st.sampled_from(FIELDS), JSON),
+    st.sampled_from(["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "generation_config.json"]),
+)
+def test_settings_of_any_shape_are_judged(mine: dict[str, Any], more: dict[str, Any], name: str) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        folder, against = adapter(Path(made) / "a"), model(Path(made) / "base")
+        (folder / "tokenizer.json").write_text(json.dumps(TOKENIZER | more))
+        (folder / name).write_text(json.dumps(mine))
+        for base in (None, against):
+            assert all(f.message.isprintable() for f in raised(WrapperProbe(), folder, base))
