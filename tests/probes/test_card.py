@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from probes.card import ITEMS, CardProbe, _state
 from scanner.files import card
-from tests.adapters import adapter, base, documented, ids, raised
+from tests.adapters import adapter, base, documented, ids, raised, spent
 
 FULL = """---
 base_model: org/tiny
@@ -98,9 +97,9 @@ def test_a_card_that_names_the_base_another_way_is_no_contradiction(named: str, 
 )
 def test_a_hostile_card_is_graded_in_time(text: str, tmp_path: Path) -> None:
     folder = with_card(tmp_path / "a", text)
-    started = time.monotonic()
+    started = spent()
     raised(CardProbe(), folder)
-    assert time.monotonic() - started < 15
+    assert spent() - started < 15
 
 
 def test_the_state_of_each_item_of_an_empty_template(tmp_path: Path) -> None:
