@@ -28,6 +28,22 @@ ITEMS: tuple[tuple[str, tuple[str, ...], tuple[str, ...], str], ...] = (
 )
 """Item, front matter keys, words of section headings, and a pattern for the text of any section."""
 
+TASKS: dict[str, set[str]] = {
+    "CAUSAL_LM": {"text-generation", "image-text-to-text", "conversational", "text2text-generation", "question-answering", "summarization", "translation"},
+    "SEQ_2_SEQ_LM": {"text2text-generation", "summarization", "translation", "automatic-speech-recognition", "question-answering", "text-generation"},
+    "SEQ_CLS": {"text-classification", "zero-shot-classification", "text-ranking", "sentence-similarity"},
+    "TOKEN_CLS": {"token-classification"},
+    "QUESTION_ANS": {"question-answering"},
+}
+"""The Hub's pipeline tags that fit PEFT's task types."""
+TAGS = set().union(*TASKS.values()) | {"text-to-image", "image-classification", "feature-extraction"}
+_RANK = re.compile(r"(?i)\b(?:lora[ _-]?)?(?:rank|r)\b\s*[:=|`*]+\s*`?(\d{1,4})\b")
+_ALPHA = re.compile(r"(?i)\b(?:lora[ _-]?)?alpha\b\s*[:=|`*]+\s*`?(\d{1,5})\b")
+_PARAMETERS = re.compile(r"(?i)\btrainable param(?:eter)?s\b\W{1,6}(\d[\d,_]{3,16})\b")
+_TARGETS = re.compile(r"(?i)target[ _]modules?\b((?:.|\n){1,400})")
+_NAME = re.compile(r"\b[A-Za-z][A-Za-z0-9_]{1,40}\b")
+_CONTEST = re.compile(r"(?i)leaderboard|ranked|ranking|position|ndcg|\bmrr\b|\bplace\b")
+
 MISSING = Rule(
     id="card-missing",
     title="There is no model card",
@@ -53,8 +69,8 @@ CONTRADICTION = Rule(
     title="The model card contradicts the files",
     severity=Severity.MEDIUM,
     basis=Basis.DOCUMENTATION,
-    meaning="The card states a base model, a rank, an alpha or a method other than that of the configuration and the tensors.",
-    why="The card belongs to another adapter, or the adapter was replaced after the card was written.",
+    meaning="The card states a base model, a rank, an alpha, a method, target modules or a number of parameters other than that of the configuration and the tensors.",
+    why="The card belongs to another adapter, or the adapter was replaced after the card was written. Another task in the front matter counts little.",
     fix="Ask the author which is right.",
     references=(NIST_MODEL_CARDS, OWASP_SUPPLY_CHAIN),
 )
@@ -111,21 +127,12 @@ def _state(card: Card | None, keys: tuple[str, ...], words: tuple[str, ...], pat
 
 def _contradictions(card: Card, subject: Subject) -> Iterator[Finding]:
     config = subject.adapter.config
-    claims: list[tuple[str, str, str]] = []
-    named = card.front_matter.get("base_model")
-    declared = config.base_model_name_or_path or ""
-    names = [n for n in (named if isinstance(named, list) else [named]) if isinstance(n, str)]
-    if names and declared and all(_tail(n) != _tail(declared) for n in names):
-        claims.append(("base model", printable(names[0], 120), f"{printable(declared, 120)} in adapter_config.json"))
-    ranks = {m.rank for m in subject.delta.modules}
     text = "\n".join(s.text for s in card.sections)
-    for label, pattern, actual in (
-        ("rank", r"(?i)\b(?:lora[ _-]?)?(?:rank|r)\b\s*[:=|`*]+\s*`?(\d{1,4})\b", {float(r) for r in ranks}),
-        ("alpha", r"(?i)\b(?:lora[ _-]?)?alpha\b\s*[:=|`*]+\s*`?(\d{1,5})\b", {float(config.lora_alpha)}),
-    ):
-        stated = {float(v) for v in re.findall(pattern, text)}
-        if stated and actual and not stated & actual and not (config.rank_pattern or config.alpha_pattern):
-            claims.append((label, f"{min(stated):g}", f"{', '.join(f'{a:g}' for a in sorted(actual))} in the files"))
+    claims = [*_base(card, subject), *_sizes(text, subject), *_modules(text, subject)]
+    tags = {t.lower() for t in card.declared("tags", 100)}
+    for tag, really in (("dora", config.use_dora), ("rslora", config.use_rslora)):
+        if tag in tags and config.peft_type.upper() == "LORA" and not really:
+            claims.append(("method", tag, f"{config.peft_type} without it"))
     for what, said, real in claims:
         yield Finding(
             rule=CONTRADICTION.id,
@@ -133,6 +140,54 @@ def _contradictions(card: Card, subject: Subject) -> Iterator[Finding]:
             severity=CONTRADICTION.severity,
             location=Location(file=FILE, item=what),
         )
+    tag = next(iter(card.declared("pipeline_tag")), "")
+    fitting = TASKS.get(str(config.task_type).upper())
+    if fitting and tag in TAGS and tag not in fitting:
+        yield Finding(
+            rule=CONTRADICTION.id,
+            message=f"task: the card says {tag}, the configuration {printable(config.task_type, 40)}",
+            severity=Severity.LOW,
+            location=Location(file=FILE, item="task"),
+        )
+
+
+def _base(card: Card, subject: Subject) -> Iterator[tuple[str, str, str]]:
+    names = card.declared("base_model")
+    declared = subject.adapter.config.base_model_name_or_path or ""
+    if names and declared and all(_tail(n) != _tail(declared) for n in names):
+        yield "base model", printable(names[0], 120), f"{printable(declared, 120)} in adapter_config.json"
+    elif names and not declared and subject.base is not None:
+        known = {_tail(n) for n in (subject.base.name, *subject.base.origin, str(subject.base.config.get("_name_or_path", ""))) if n}
+        if not known & {_tail(n) for n in names}:
+            yield "base model", printable(names[0], 120), f"scanned on {printable(subject.base.name, 120)}"
+
+
+def _sizes(text: str, subject: Subject) -> Iterator[tuple[str, str, str]]:
+    """Rank, alpha and number of parameters, where the card writes a number beside the word."""
+    config, modules = subject.adapter.config, subject.delta.modules
+    plain = "\n".join(line for line in text.split("\n") if not _CONTEST.search(line[:2000]))
+    alphas = {float(config.lora_alpha)} if config.peft_type == "LORA" else set[float]()
+    for label, pattern, actual in (("rank", _RANK, {float(m.rank) for m in modules}), ("alpha", _ALPHA, alphas)):
+        stated = {float(v) for v in pattern.findall(plain)}
+        if stated and actual and not stated & actual and not (config.rank_pattern or config.alpha_pattern):
+            yield label, f"{min(stated):g}", f"{', '.join(f'{a:g}' for a in sorted(actual))} in the files"
+    numbers = [int(n.replace(",", "").replace("_", "")) for n in _PARAMETERS.findall(plain)[:20]]
+    counted = {sum(t.count for t in subject.adapter.weights.tensors.values()), subject.delta.elements}
+    if numbers and subject.delta.changes and not any(abs(n - c) <= 0.02 * c for n in numbers for c in counted):
+        yield "trainable parameters", f"{numbers[0]:,}", f"{max(counted):,} in the files"
+
+
+def _modules(text: str, subject: Subject) -> Iterator[tuple[str, str, str]]:
+    """Target modules, where the card lists them and the files change others."""
+    actual = {m.module.rsplit(".", 1)[-1] for m in subject.delta.changes}
+    for match in _TARGETS.finditer(text):
+        listed = match[1].split("\n\n")[0].split("\n#")[0]
+        stated = {name for name in _NAME.findall(listed) if "_" in name or name in actual}
+        if stated and actual and not re.search(r"(?i)\ball\b|linear|every", listed):
+            more = sorted(actual - stated)
+            if more:
+                yield "target modules", printable(", ".join(sorted(stated)[:12]), 160), f"{printable(', '.join(more[:12]), 160)} too"
+            return
 
 
 def _tail(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,8 @@ def raised(probe: Probe, folder: Path, against: Path | None = None) -> list[Find
 def ids(found: list[Finding]) -> set[str]:
     """The rules of findings."""
     return {f.rule for f in found}
+
+
+def spent() -> float:
+    """Processor seconds of this process and of those it waited for, which other work on the machine does not lengthen."""
+    return sum(os.times()[:4])

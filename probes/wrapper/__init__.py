@@ -1,0 +1,1 @@
+"""Chat template, tokenizer and generation settings: files that change what the model reads and how it speaks."""

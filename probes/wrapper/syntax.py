@@ -1,0 +1,437 @@
+"""What a chat template would do, read from its syntax tree; nothing is rendered.
+
+A name is followed from `message.content` through assignments, loops and macros by its spelling alone, so scopes are merged:
+that can report too much, and never less than is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from jinja2 import Environment, TemplateError, nodes
+
+TEXT = ("content", "text")
+MOST_PASSES = 30
+MOST_WORDS = 200
+_TESTS = {"startswith", "endswith", "find", "rfind", "index", "rindex", "count", "replace", "split", "rsplit", "partition", "rpartition",
+          "removeprefix", "removesuffix", "strip", "lstrip", "rstrip", "__contains__", "__eq__"}  # fmt: skip
+_FILTERS = {"replace", "split", "select", "reject", "selectattr", "rejectattr", "trim",
+            "regex_search", "regex_match", "regex_replace", "regex_findall", "startswith", "endswith"}  # fmt: skip
+_QUALITIES = {"upper", "lower", "divisibleby", "even", "odd", "isupper", "islower", "istitle", "isdigit", "isnumeric", "isdecimal", "isalpha", "isalnum", "isascii",
+              "isidentifier"}  # fmt: skip
+"""Tests and methods that tell texts apart without a word."""
+_WHOLE = {"string", "tojson", "pprint", "items", "dictsort", "xmlattr", "urlencode"}
+_GROUPS = {"map", "attr", "join", "sum", "groupby", "min", "max", "unique"}
+_CHOICES = {"select", "reject", "selectattr", "rejectattr"}
+_LENGTHS = {"length", "count", "wordcount"}
+_COUNTS = {"index", "index0", "revindex", "revindex0", "length"}
+_CLOCKS = {"strftime_now", "now", "datetime", "date", "time"}
+_CHANCE = {"random", "shuffle"}
+_MARKUP = re.compile(
+    r"\s*[<\[|`{(/]+[/|]?\s*(?:(?:no_?)?think|thinking|thought|reasoning|tools?|tool_calls?|tool_response|functions?|json|im_start|im_end|answer|response"
+    r"|channel\|>(?:analysis|commentary|final)(?:<\|message\|>)?|channel\|?>?)\W*",
+    re.IGNORECASE,
+)
+"""Markup of reasoning and tools, which templates cut out of what the assistant said before; switches such as /no_think belong to it."""
+PARTS = {"text", "content", "image", "image_url", "video", "video_url", "audio", "audio_url", "input_audio", "file", "type"}
+"""Keys of the parts that a message of text and pictures is made of."""
+_CONTINUE = "CONTINUE_FINAL_MESSAGE_TAG"
+"""What transformers puts after a message that the model is to go on with."""
+_PLAIN = re.compile(r"\s*(?:[!-/:-@\[-`{-~]{0,2}|(.)\1{2,4})\s*")
+_GENERATION = re.compile(r"\{%[-+]?\s{0,9}(?:end)?generation\s{0,9}[-+]?%\}")
+_INTERNAL = re.compile(r"__\w+__|^_|\b(?:os|sys|subprocess|builtins|importlib)\.\w|\b(?:popen|getattr|globals|eval|exec)\s*\(")
+_SENTENCE = re.compile(r"(?:[^\W\d_]{2,}[^\w<>{}\[\]|]{1,3}){3,}[^\W\d_]{2,}")
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What the tree shows; every string is the template's own and untrusted."""
+
+    reactions: tuple[str, ...]
+    """Words it looks for in the text of messages."""
+    unsteady: tuple[str, ...]
+    """Conditions on the time, on chance, or on how many turns there were."""
+    escapes: tuple[str, ...]
+    """Names that lead out of the sandbox."""
+    prose: tuple[str, ...]
+    """Sentences of four words or more that it can write into a prompt."""
+
+
+def parse(template: str) -> nodes.Template:
+    """The syntax tree of `template`. Raises ValueError when it is not a Jinja template."""
+    try:
+        return Environment(autoescape=True, extensions=["jinja2.ext.loopcontrols"]).parse(without_generation(template))
+    except (TemplateError, RecursionError) as error:
+        raise ValueError(str(error) or "nested too deeply") from None
+
+
+def without_generation(template: str) -> str:
+    """`template` without the tags that mark the assistant's words for training, which change no prompt."""
+    return _GENERATION.sub("", template)
+
+
+def read(template: str) -> Reading:
+    """Everything the tree of `template` shows. Raises ValueError when it is not a Jinja template."""
+    tree = parse(template)
+    try:
+        reader = _Reader(tree)
+        every = list(_walk(tree))
+        return Reading(
+            _unique(word for node in every for word in reader.looked_for(node)),
+            _unique(word for node in every for word in reader.unsteady(node)),
+            _unique(word for node in every for word in _escapes(node)),
+            _unique(sentence for node in _walk(tree, into_failures=False) for sentence in _sentences(node)),
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _unique(words: Iterator[str]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for word in words:
+        found.setdefault(word)
+        if len(found) == MOST_WORDS:
+            break
+    return tuple(found)
+
+
+class _Reader:
+    """Which names hold message objects, which hold their text, which the time, and which constants a name may stand for."""
+
+    def __init__(self, tree: nodes.Template) -> None:
+        self._objects = {"messages", "message"}
+        self._parts: set[str] = set()
+        self._texts: set[str] = set()
+        self._holders: set[str] = set()
+        self._clocks: set[str] = set()
+        self._counters: set[str] = set()
+        self._strings: dict[str, set[str]] = {}
+        self._macros = {m.name: m for m in tree.find_all(nodes.Macro)}
+        every = [n for n in _walk(tree) if isinstance(n, nodes.For | nodes.Assign | nodes.AssignBlock | nodes.With | nodes.Call)]
+        for _ in range(MOST_PASSES):
+            before = self._size()
+            for node in every:
+                self._follow(node)
+            if self._size() == before:
+                return
+        raise ValueError("text is passed on through too many names")
+
+    def _size(self) -> int:
+        return sum(map(len, (self._objects, self._parts, self._texts, self._holders, self._clocks, *self._strings.values())))
+
+    def _follow(self, node: nodes.Node) -> None:
+        if isinstance(node, nodes.For):
+            targets = _targets(node.target)
+            inside = self._carries(node.iter) and not isinstance(node.iter, nodes.Call | nodes.Filter)
+            if self._is_object(node.iter) or inside:
+                self._objects |= targets
+                self._parts |= targets if inside else set()
+            elif self._carries(node.iter):
+                self._texts |= _targets(_values(node))
+            self._name(targets, node.iter)
+        elif isinstance(node, nodes.Assign):
+            self._bind(_targets(node.target), node.node)
+        elif isinstance(node, nodes.AssignBlock):
+            if any(self._carries(n) for n in node.body):
+                self._texts |= _targets(node.target)
+            for part in node.body:
+                self._name(_targets(node.target), part)
+        elif isinstance(node, nodes.With):
+            for target, value in zip(node.targets, node.values, strict=False):
+                self._bind(_targets(target), value)
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name in self._macros:
+            macro = self._macros[node.node.name]
+            given = [(target.name, value) for target, value in zip(macro.args, node.args, strict=False)]
+            given += [(pair.key, pair.value) for pair in node.kwargs]
+            with_text = any(self._carries(value) or (self._is_object(value) and _reads_text(macro)) for _, value in given)
+            for name, value in given:
+                self._bind({name}, value, constants=with_text)
+
+    def _bind(self, names: set[str], value: nodes.Node, *, constants: bool = True) -> None:
+        if self._carries(value):
+            self._texts |= names
+            if isinstance(value, nodes.Dict | nodes.List | nodes.Tuple) or _called(value) in ("namespace", "dict"):
+                self._holders |= names
+        if self._is_object(value):
+            self._objects |= names
+        if self._tells_time(value):
+            self._clocks |= names
+        if (
+            isinstance(value, nodes.Add)
+            and any(_spelled(side) in names for side in (value.left, value.right))
+            and any(map(_is_number, (value.left, value.right)))
+        ):
+            self._counters |= names
+        if isinstance(value, nodes.Call) and _called(value) in ("namespace", "dict"):
+            for pair in value.kwargs:
+                self._bind({f"{name}.{pair.key}" for name in names}, pair.value)
+        if constants:
+            self._name(names, value)
+
+    def _name(self, names: set[str], value: nodes.Node) -> None:
+        """Remember the string constants that `value` is made of, at most MOST_WORDS a name."""
+        found: list[str] = []
+        stack = [value]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, nodes.Const) and isinstance(node.value, str):
+                found.append(node.value)
+            elif isinstance(node, nodes.Name):
+                found.extend(self._strings.get(node.name, ()))
+            elif isinstance(node, nodes.CondExpr):
+                stack += [node.expr1, *([node.expr2] if node.expr2 else [])]
+            elif not isinstance(node, nodes.Compare | nodes.Test):
+                stack += _without_keys(node)
+        if found:
+            for name in names:
+                known = self._strings.setdefault(name, set())
+                known.update(found[: MOST_WORDS - len(known)])
+
+    def _is_object(self, node: nodes.Node) -> bool:
+        while isinstance(node, nodes.Filter | nodes.Getitem):
+            if node.node is None or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str)):
+                return False
+            node = node.node
+        if isinstance(node, nodes.Add | nodes.Or | nodes.And):
+            return self._is_object(node.left) or self._is_object(node.right)
+        if isinstance(node, nodes.CondExpr):
+            return self._is_object(node.expr1) or (node.expr2 is not None and self._is_object(node.expr2))
+        if isinstance(node, nodes.List | nodes.Tuple):
+            return any(self._is_object(item) for item in node.items)
+        if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
+            return f"{node.node.name}.{node.attr}" in self._objects or (node.node.name == "loop" and node.attr in ("previtem", "nextitem"))
+        if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
+            return node.node.attr == "copy" and self._is_object(node.node.node)
+        return isinstance(node, nodes.Name) and node.name in self._objects
+
+    def _carries(self, node: nodes.Node) -> bool:
+        """Whether the value of `node` may hold text of a message."""
+        if isinstance(node, nodes.Name):
+            return node.name in self._texts
+        if isinstance(node, nodes.NSRef):
+            return f"{node.name}.{node.attr}" in self._texts
+        if isinstance(node, nodes.Getattr):
+            if node.attr in TEXT or (node.attr in _TESTS | _QUALITIES and self._carries(node.node)):
+                return True
+            return isinstance(node.node, nodes.Name) and (f"{node.node.name}.{node.attr}" in self._texts or node.node.name in self._holders)
+        if isinstance(node, nodes.Getitem):
+            key = _constant(node.arg)
+            if isinstance(node.node, nodes.Name) and node.node.name in self._holders:
+                return True
+            return key in TEXT if key is not None else self._carries(node.node) or self._names_text(node.arg)
+        if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
+            if node.node.attr in ("get", "pop", "setdefault") and node.args:
+                key = _constant(node.args[0])
+                return key in TEXT if key is not None else self._names_text(node.args[0])
+            whole = node.node.attr in ("items", "values") and self._is_object(node.node.node)
+            return whole or self._carries(node.node.node) or any(self._carries(a) for a in node.args)
+        if isinstance(node, nodes.Filter):
+            named = [*node.args, *(k.value for k in node.kwargs)]
+            if node.name in _GROUPS and any(_constant(a) in TEXT for a in named):
+                return True
+            if node.name in _WHOLE and node.node is not None and self._is_object(node.node):
+                return True
+        if isinstance(node, nodes.Compare | nodes.Test):
+            return False
+        if isinstance(node, nodes.CondExpr):
+            return self._carries(node.expr1) or (node.expr2 is not None and self._carries(node.expr2))
+        return any(self._carries(child) for child in node.iter_child_nodes())
+
+    def _names_text(self, key: nodes.Node) -> bool:
+        """Whether a computed key may be `content`: a name that holds it, a key taken from a message, or pieces put together."""
+        if isinstance(key, nodes.Name):
+            return key.name in self._objects or any(t in self._strings.get(key.name, ()) for t in TEXT)
+        return isinstance(key, nodes.Add | nodes.Concat) and any(isinstance(n, nodes.Const) and isinstance(n.value, str) for n in _walk(key))
+
+    def looked_for(self, node: nodes.Node) -> Iterator[str]:
+        """Words that `node` itself holds against text of a message."""
+        sides: list[nodes.Node] = []
+        if isinstance(node, nodes.Compare):
+            sides = [node.expr, *(o.expr for o in node.ops)]
+            if any(isinstance(s, nodes.Name) and s.name in self._parts for s in sides):
+                yield from (w for w in self._words(sides) if w not in PARTS)
+                return
+            if any(isinstance(n, nodes.Filter) and n.name in _LENGTHS and n.node and self._carries(n.node) for s in sides for n in _walk(s)):
+                yield from (f"a length of {n}" for n in _numbers(sides))
+        elif isinstance(node, nodes.Test):
+            if node.name in _QUALITIES and self._carries(node.node):
+                yield f"text that is {node.name}"
+            sides = [node.node, *node.args]
+        elif isinstance(node, nodes.FilterBlock):
+            if node.filter.name in _FILTERS and any(self._carries(part) for part in node.body):
+                yield from self._words([*node.filter.args, *(k.value for k in node.filter.kwargs)])
+            return
+        elif isinstance(node, nodes.Filter) and node.name in _FILTERS and node.node is not None:
+            sides = [node.node, *node.args, *(k.value for k in node.kwargs)]
+            if node.name in _CHOICES and _constant(node.args[0] if node.args else node) in TEXT:
+                yield from self._words(node.args[2:])
+                return
+            if node.name in _CHOICES:
+                sides = [node.node, *node.args[1:]] if node.name in ("select", "reject") else []
+        elif isinstance(node, nodes.Filter) and node.name == "map" and node.node is not None and node.args and _constant(node.args[0]) in _FILTERS:
+            sides = [node.node, *node.args[1:]]
+        elif isinstance(node, nodes.Getitem) and _constant(node.arg) is None:
+            sides = [node.node, node.arg] if self._carries(node.arg) else []
+        elif (
+            isinstance(node, nodes.Call)
+            and isinstance(node.node, nodes.Getattr)
+            and (node.node.attr in _TESTS or (node.node.attr == "get" and any(self._carries(a) for a in node.args)))
+        ):
+            sides = [node.node.node, *node.args]
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in _QUALITIES and self._carries(node.node.node):
+            yield f"text that {node.node.attr}"
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name in self._texts and node.node.name not in self._macros:
+            sides = [node.node, *node.args]
+        if any(self._carries(s) for s in sides):
+            yield from self._words(sides)
+
+    def _words(self, sides: Sequence[nodes.Node]) -> Iterator[str]:
+        """String constants that stand in `sides` or behind a name there, keys of look-ups aside, if they are more than markup."""
+        stack: list[nodes.Node] = list(reversed(sides))
+        while stack:
+            node = stack.pop()
+            if isinstance(node, nodes.Name) and node.name not in self._texts:
+                yield from (s for s in sorted(self._strings.get(node.name, ())) if tells_apart(s))
+            if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and not self._carries(node):
+                yield from (s for s in sorted(self._strings.get(f"{node.node.name}.{node.attr}", ())) if tells_apart(s))
+            text = _constant(node)
+            if text is not None and tells_apart(text):
+                yield text
+            stack.extend(reversed(_without_keys(node)))
+
+    def _tells_time(self, node: nodes.Node) -> bool:
+        return any((isinstance(n, nodes.Name) and n.name in self._clocks) or (isinstance(n, nodes.Call) and _called(n) in _CLOCKS) for n in _walk(node))
+
+    def _counts_turns(self, node: nodes.Node) -> bool:
+        if isinstance(node, nodes.Getattr):
+            named = isinstance(node.node, nodes.Name) and node.node.name
+            return (named == "loop" and node.attr in _COUNTS) or f"{named}.{node.attr}" in self._counters
+        if isinstance(node, nodes.Name):
+            return node.name in self._counters
+        return isinstance(node, nodes.Filter) and node.name in _LENGTHS and node.node is not None and self._is_object(node.node)
+
+    def unsteady(self, node: nodes.Node) -> Iterator[str]:
+        """What makes two renders of the same conversation differ, or one turn differ from the next."""
+        if isinstance(node, nodes.Filter) and node.name in _CHANCE:
+            yield f"the filter {node.name}"
+        elif isinstance(node, nodes.Name) and node.name == "lipsum":
+            yield "lipsum, which writes random words"
+        elif isinstance(node, nodes.Compare):
+            sides = [node.expr, *(o.expr for o in node.ops)]
+            if any(self._tells_time(s) for s in sides):
+                shown = [repr(n.value) for s in sides for n in _walk(s) if isinstance(n, nodes.Const) and isinstance(n.value, str | int)]
+                yield f"the time, compared with {', '.join(shown[-2:]) or 'a value'}"
+            if any(self._counts_turns(n) for s in sides for n in _walk(s)):
+                yield from (f"the number of turns, compared with {n}" for n in _numbers(sides))
+        elif (
+            isinstance(node, nodes.Test)
+            and node.name in ("divisibleby", "eq", "equalto", "ge", "gt", "in")
+            and any(self._counts_turns(n) for n in _walk(node.node))
+        ):
+            yield from (f"the number of turns, compared with {n}" for n in _numbers(node.args))
+        elif isinstance(node, nodes.For) and self._tells_time(node.iter):
+            yield "the time, in a loop"
+        elif isinstance(node, nodes.Getitem):
+            if self._tells_time(node.arg):
+                yield "the time, looked up"
+            elif self._is_object(node.node):
+                yield from (f"message number {n}" for n in _numbers([node.arg]))
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "get" and any(self._tells_time(a) for a in node.args):
+            yield "the time, looked up"
+
+
+def _without_keys(node: nodes.Node) -> list[nodes.Node]:
+    """What `node` is made of, the keys and attributes that it looks up aside."""
+    if isinstance(node, nodes.Getitem) and _constant(node.arg) is not None:
+        return [node.node]
+    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "get":
+        return [node.node.node, *node.args[1:]]
+    if isinstance(node, nodes.Filter) and node.node is not None and node.name in _GROUPS | _CHOICES:
+        return [node.node]
+    return list(node.iter_child_nodes())
+
+
+def tells_apart(text: str) -> bool:
+    """Whether looking for `text` tells one thing a user says from another: more than blanks, a mark of punctuation, or markup of reasoning and tools."""
+    return not _PLAIN.fullmatch(text) and not _MARKUP.fullmatch(text) and text.strip() != _CONTINUE
+
+
+def _numbers(sides: Sequence[nodes.Node]) -> Iterator[int]:
+    """Whole numbers in `sides` other than those around nothing, one and two."""
+    for node in (n for s in sides for n in _walk(s)):
+        if isinstance(node, nodes.Const) and isinstance(node.value, int) and abs(node.value) > 2:
+            yield node.value
+
+
+def _escapes(node: nodes.Node) -> Iterator[str]:
+    if isinstance(node, nodes.Getattr) and _INTERNAL.search(node.attr):
+        yield node.attr
+    elif (
+        isinstance(node, nodes.Const)
+        and isinstance(node.value, str)
+        and _INTERNAL.search(node.value)
+        and len(node.value) < 200
+        and " " not in node.value.strip()
+    ):
+        yield node.value
+    elif isinstance(node, nodes.Filter) and node.name == "attr" and node.args and _constant(node.args[0]) is None:
+        yield "the filter attr with a computed name"
+    elif isinstance(node, nodes.Include | nodes.Import | nodes.FromImport | nodes.Extends):
+        yield f"{type(node).__name__.lower()} of another template"
+
+
+def _sentences(node: nodes.Node) -> Iterator[str]:
+    text = node.data if isinstance(node, nodes.TemplateData) else _constant(node)
+    if text:
+        for line in text.splitlines():
+            if _SENTENCE.search(line):
+                yield line.strip()[:400]
+
+
+def _walk(tree: nodes.Node, *, into_failures: bool = True) -> Iterator[nodes.Node]:
+    """Every node below `tree`; what raise_exception is given, which reaches no prompt, can be left out."""
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        yield node
+        if into_failures or _called(node) != "raise_exception":
+            stack.extend(reversed(list(node.iter_child_nodes())))
+
+
+def _targets(node: nodes.Node) -> set[str]:
+    return {f"{n.name}.{n.attr}" if isinstance(n, nodes.NSRef) else n.name for n in _walk(node) if isinstance(n, nodes.Name | nodes.NSRef)}
+
+
+def _constant(node: nodes.Node) -> str | None:
+    return node.value if isinstance(node, nodes.Const) and isinstance(node.value, str) else None
+
+
+def _reads_text(macro: nodes.Macro) -> bool:
+    found = (n.attr if isinstance(n, nodes.Getattr) else _constant(n) for n in _walk(macro) if isinstance(n, nodes.Getattr | nodes.Const))
+    return any(name in TEXT for name in found)
+
+
+def _values(loop: nodes.For) -> nodes.Node:
+    """The targets of `loop` that take values: not the key, where it goes over pairs of something that is not written out in the template."""
+    pairs = (isinstance(loop.iter, nodes.Call) and isinstance(loop.iter.node, nodes.Getattr) and loop.iter.node.attr == "items") or (
+        isinstance(loop.iter, nodes.Filter) and loop.iter.name in ("items", "dictsort")
+    )
+    if pairs and isinstance(loop.target, nodes.Tuple) and len(loop.target.items) == 2 and loop.iter.find(nodes.Dict) is None:
+        return loop.target.items[1]
+    return loop.target
+
+
+def _spelled(node: nodes.Node) -> str:
+    """A name, or a namespace's field, as it is written."""
+    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
+        return f"{node.node.name}.{node.attr}"
+    return node.name if isinstance(node, nodes.Name) else ""
+
+
+def _is_number(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Const) and isinstance(node.value, int)
+
+
+def _called(node: nodes.Node) -> str:
+    return node.node.name if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) else ""

@@ -1,0 +1,351 @@
+"""The tokenizer: what its tokens stand for, and what it does to text before the model reads it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from probes.wrapper.sources import head, settings, settings_and_repeats
+from scanner.files.strict_json import BadJson, load_object
+from scanner.files.text import printable
+from scanner.finding import Finding, Location
+from scanner.rule import ATLAS_MASQUERADING, ATLAS_TRIGGER, CWE_UNTRUSTED_INCLUDE, OWASP_POISONING, OWASP_SUPPLY_CHAIN, Basis, Rule, Severity
+
+FILE = "tokenizer.json"
+LARGEST = 64 * 1024 * 1024
+OTHER_FILES = ("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json")
+"""What older or other tokenizers are made of: compared byte for byte."""
+SETTINGS_FILES = ("tokenizer_config.json", "special_tokens_map.json", "processor_config.json", "preprocessor_config.json", "added_tokens.json", "vocab.json")
+FILES = {FILE, *OTHER_FILES, *SETTINGS_FILES}
+FEW = 0.05
+"""A tokenizer with at most this share of its tokens moved was edited; with more, it is another one."""
+SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+HARMLESS = {"pad_token", "unk_token", "mask_token"}
+CODE = ("auto_map", "custom_pipelines")
+HABITS = ("do_lower_case", "split_special_tokens", "add_prefix_space", "add_bos_token", "add_eos_token", "strip_accents")
+
+CHANGED = Rule(
+    id="tokenizer-changed",
+    title="The adapter brings another tokenizer",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="The vocabulary, the added tokens, or the way text is split differ from the base's.",
+    why="Remapped tokens change what the model reads; added tokens can be triggers. Fine-tunes with new special tokens look like this honestly; "
+    "a padding token counts little.",
+    fix="Load the tokenizer from the base, or ask for the reason of each token.",
+    references=(ATLAS_MASQUERADING, OWASP_POISONING),
+)
+REMAPPED = Rule(
+    id="tokenizer-remapped",
+    title="Single tokens of the tokenizer were exchanged",
+    severity=Severity.HIGH,
+    basis=Basis.INTEGRITY,
+    meaning="Nearly all tokens are the base's, and a few stand for other numbers.",
+    why="The model then reads one word where the user wrote another. Training never does this; an editor does.",
+    fix="Do not load the tokenizer from this folder; use the base's.",
+    references=(ATLAS_MASQUERADING, ATLAS_TRIGGER, OWASP_POISONING),
+)
+REWRITES = Rule(
+    id="tokenizer-rewrites",
+    title="The tokenizer rewrites words",
+    severity=Severity.HIGH,
+    basis=Basis.INTEGRITY,
+    meaning="A step of the tokenizer replaces, removes or adds words before the model reads them, or after it wrote them.",
+    why="What the user wrote is then not what the model reads. Honest steps treat blanks, accents and quotation marks, not words.",
+    fix="Do not load the tokenizer from this folder; use the base's.",
+    references=(ATLAS_TRIGGER, OWASP_POISONING),
+)
+CONFLICT = Rule(
+    id="tokenizer-conflict",
+    title="The tokenizer's files disagree",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="One number stands for two tokens, or two files give one token two numbers.",
+    why="Which one counts depends on the loader. Hand-edited files look like this.",
+    fix="Load the tokenizer from the base.",
+    references=(ATLAS_MASQUERADING,),
+)
+SPECIALS = Rule(
+    id="special-tokens-changed",
+    title="Special tokens are not the base's",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="The token that begins or ends a text is another one than the base's, or an ordinary word.",
+    why="Where a text ends decides what is cut off. Chat fine-tunes choose another end of turn, and padding, honestly.",
+    fix="Take special tokens from the base.",
+    references=(OWASP_POISONING,),
+)
+IMPORTS = Rule(
+    id="wrapper-imports",
+    title="A tokenizer or processor asks the loader to import code",
+    severity=Severity.HIGH,
+    basis=Basis.INTEGRITY,
+    meaning="auto_map names a Python class in a repository, to be run when remote code is trusted.",
+    why="Whoever loads the tokenizer from this folder with trust_remote_code runs that code.",
+    fix="Load the tokenizer from the base; never set trust_remote_code for this folder.",
+    references=(CWE_UNTRUSTED_INCLUDE, OWASP_SUPPLY_CHAIN),
+)
+RULES = (CHANGED, REMAPPED, REWRITES, CONFLICT, SPECIALS, IMPORTS)
+
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_CLASSES = re.compile(r"\\[pP]\{[^}]*\}|\\[A-Za-z]|\[:[a-z]+:\]|\(\?[a-zA-Z]+[:)]|'?\(?(?:'?(?:s|t|re|ve|m|ll|d)\|?)+\)?")
+_PADDING = re.compile(r"\W*(?:pad|padding|unk|mask|pad_token)\W*", re.IGNORECASE)
+_CONTROL = re.compile(r"^\W.*\W$|^\W*$")
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """One tokenizer.json."""
+
+    ids: dict[str, int]
+    """Token to number, added tokens included."""
+    added: dict[str, int]
+    steps: dict[str, str]
+    """What it does besides looking tokens up, by part, each written out in one form."""
+    rewrites: tuple[str, ...]
+    """Steps that replace, remove or add words."""
+    conflicts: tuple[str, ...]
+
+
+def compare(root: Path, paths: Iterable[str], base: Path | None) -> Iterator[Finding]:
+    """Findings about the tokenizer files `paths`, all of one folder below `root`, against the base's folder where there is one."""
+    present = {PurePosixPath(p).name: p for p in paths}
+    mine = theirs = None
+    if FILE in present and (base is None or not _equal(root / present[FILE], base / FILE)):
+        theirs = _open(base / FILE) if base else None
+        mine = _open(root / present[FILE])
+        yield from _tokenizer(present[FILE], mine, theirs, base is not None and (base / FILE).is_file())
+    elif base:
+        for name in OTHER_FILES:
+            if name in present and (base / name).is_file() and not _equal(root / present[name], base / name):
+                yield _finding(CHANGED, present[name], f"{name} is not the base's")
+    yield from _settings(root, present, base, mine)
+
+
+def _tokenizer(file: str, mine: Tokens | None, theirs: Tokens | None, expected: bool) -> Iterator[Finding]:
+    if mine is None:
+        if expected:
+            yield _finding(CHANGED, file, f"{FILE} cannot be read as the base's can")
+        return
+    rewrites = [r for r in mine.rewrites if theirs is None or r not in theirs.rewrites]
+    if rewrites:
+        yield _finding(REWRITES, file, f"{FILE}: {printable(rewrites[0], 200)}", rewrites)
+    if mine.conflicts:
+        yield _finding(CONFLICT, file, f"{FILE}: {printable(mine.conflicts[0], 200)}", mine.conflicts)
+    if theirs is None:
+        return
+    moved = sorted(t for t in mine.ids.keys() & theirs.ids.keys() if mine.ids[t] != theirs.ids[t])
+    added, gone = sorted(mine.ids.keys() - theirs.ids.keys()), sorted(theirs.ids.keys() - mine.ids.keys())
+    if moved and len(moved) + len(gone) <= max(2, FEW * len(theirs.ids)) and not all(_CONTROL.match(t) for t in moved):
+        shown = [f"{t}: {theirs.ids[t]}, now {mine.ids[t]}" for t in moved]
+        yield _finding(REMAPPED, file, f"{len(moved)} of {len(theirs.ids):,} tokens were exchanged, first {printable(repr(moved[0]), 80)}", shown)
+    elif moved or added or gone:
+        only_padding = not moved and not gone and all(_PADDING.fullmatch(t) for t in added)
+        kinds = (("added", added), ("remapped", moved), ("removed", gone))
+        phrases = [t for t in added if len(_WORD.findall(t)) > 1 and not _CONTROL.match(t)]
+        more = f"; {printable(repr(phrases[0]), 80)} stands for several words" if phrases else ""
+        yield _finding(
+            CHANGED,
+            file,
+            f"{len(added)} tokens added, {len(moved)} remapped, {len(gone)} removed{more}",
+            [f"{kind}: {t}" for kind, some in kinds for t in some[:15]],
+            Severity.LOW if only_padding else None,
+        )
+    steps = [f"{name}: {mine.steps[name]}" for name in mine.steps if mine.steps[name] != theirs.steps.get(name)]
+    if steps and not moved and not gone:
+        yield _finding(CHANGED, file, f"text is prepared or split another way: {printable(steps[0], 120)}", steps)
+
+
+def _settings(root: Path, present: dict[str, str], base: Path | None, tokens: Tokens | None) -> Iterator[Finding]:
+    read: dict[str, dict[str, Any]] = {}
+    for name in SETTINGS_FILES:
+        if name in present:
+            try:
+                read[name], twice = settings_and_repeats(root / present[name])
+                if twice:
+                    yield _finding(
+                        CONFLICT, present[name], f"{name}: {printable(repr(twice[0]), 80)} is written twice, and which one counts depends on the loader"
+                    )
+            except BadJson as error:
+                if name != "vocab.json":
+                    yield _finding(CHANGED, present[name], f"{present[name]} cannot be examined: {printable(error, 160)}")
+    for name, found in read.items():
+        for field in CODE:
+            if found.get(field) and name not in ("added_tokens.json", "vocab.json"):
+                yield _finding(IMPORTS, present[name], f"{name}: {field} is {printable(found[field], 160)}")
+    yield from _disagreements(read, present, tokens)
+    if tokens is None and base is not None and FILE not in present:
+        yield from _renamed(read, present, base)
+    usual = {name: _trusted(base / name) for name in ("tokenizer_config.json", "special_tokens_map.json")} if base else None
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        for field in SPECIAL:
+            yield from _special(name, field, _text(read.get(name, {}).get(field)), present, usual, tokens)
+        if usual and name in read:
+            differ = [f for f in HABITS if f in read[name] and f in usual[name] and read[name][f] != usual[name][f]]
+            if differ:
+                said = ", ".join(f"{f} is {printable(read[name][f], 40)}, the base's {printable(usual[name][f], 40)}" for f in differ)
+                yield _finding(CHANGED, present[name], f"{name}: {said}", (), Severity.LOW)
+
+
+def _special(name: str, field: str, value: str, present: dict[str, str], usual: dict[str, dict[str, Any]] | None, tokens: Tokens | None) -> Iterator[Finding]:
+    if not value:
+        return
+    known = {_text(found.get(field)) for found in (usual or {}).values()} - {""}
+    if value in known:
+        return
+    ordinary = field in ("eos_token", "bos_token") and not _CONTROL.match(value) and _WORD.fullmatch(value.strip("▁Ġ ")) is not None
+    if ordinary and (tokens is None or value not in tokens.added):
+        yield _finding(SPECIALS, present[name], f"{name}: {field} is the ordinary word {printable(repr(value), 60)}", item=field)
+    elif known:
+        message = f"{name}: {field} is {printable(repr(value), 60)}, the base's {printable(repr(min(known)), 60)}"
+        yield _finding(SPECIALS, present[name], message, (), Severity.LOW, field)
+
+
+def _claims(read: dict[str, dict[str, Any]]) -> list[tuple[str, str, int]]:
+    """File, token and number of every token that is listed outside tokenizer.json."""
+    decoder = read.get("tokenizer_config.json", {}).get("added_tokens_decoder")
+    claims: list[tuple[str, str, int]] = []
+    for number, token in decoder.items() if isinstance(decoder, dict) else ():
+        if isinstance(token, dict) and isinstance(token.get("content"), str) and number.isdecimal() and len(number) < 10:
+            claims.append(("tokenizer_config.json", token["content"], int(number)))
+    for name in ("added_tokens.json", "vocab.json"):
+        claims += [(name, token, number) for token, number in read.get(name, {}).items() if isinstance(number, int)]
+    return claims
+
+
+def _renamed(read: dict[str, dict[str, Any]], present: dict[str, str], base: Path) -> Iterator[Finding]:
+    """Tokens that the folder lists otherwise than the base, where it brings no tokenizer.json of its own."""
+    claims = _claims(read)
+    theirs = _open(base / FILE) if claims else None
+    if theirs is None:
+        return
+    by_number = {number: token for token, number in theirs.ids.items()}
+    moved = [(f, t, n) for f, t, n in claims if by_number.get(n, t) != t or theirs.ids.get(t, n) != n]
+    added = [(f, t, n) for f, t, n in claims if n not in by_number and t not in theirs.ids]
+    if moved:
+        file, token, number = moved[0]
+        said = f"{printable(repr(token), 80)} is {number}, which is {printable(repr(by_number.get(number)), 80)} in the base"
+        yield _finding(REMAPPED, present[file], f"{len(moved)} tokens, first {said}", [f"{t}: {n}" for _, t, n in moved])
+    if added:
+        harmless = all(_PADDING.fullmatch(t) for _, t, _ in added)
+        message = f"{len(added)} tokens added, first {printable(repr(added[0][1]), 80)}"
+        yield _finding(CHANGED, present[added[0][0]], message, [f"added: {t}" for _, t, _ in added], Severity.LOW if harmless else None)
+
+
+def _disagreements(read: dict[str, dict[str, Any]], present: dict[str, str], tokens: Tokens | None) -> Iterator[Finding]:
+    if tokens is None:
+        return
+    claims = _claims(read)
+    by_number = {number: token for token, number in tokens.ids.items()}
+    wrong = [
+        (name, f"{token!r} is {number} in {name}, {tokens.ids.get(token, by_number.get(number))!r} in {FILE}")
+        for name, token, number in claims
+        if tokens.ids.get(token, number) != number or by_number.get(number, token) != token
+    ]
+    if wrong:
+        name, first = wrong[0]
+        yield _finding(CONFLICT, present[name], f"{len(wrong)} tokens: {printable(first, 200)}", [w for _, w in wrong])
+
+
+def _finding(rule: Rule, file: str, message: str, details: Iterable[str] = (), severity: Severity | None = None, item: str = "") -> Finding:
+    return Finding(
+        rule=rule.id,
+        message=message,
+        severity=severity or rule.severity,
+        location=Location(file=printable(file, 200), item=item),
+        details=tuple(printable(d, 300) for d in list(details)[:40]),
+    )
+
+
+def _text(value: Any) -> str:
+    found = value.get("content") if isinstance(value, dict) else value
+    return found if isinstance(found, str) else ""
+
+
+def _trusted(path: Path) -> dict[str, Any]:
+    try:
+        return settings(path)
+    except (OSError, BadJson):
+        return {}
+
+
+def _equal(one: Path, other: Path) -> bool:
+    if not other.is_file() or one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as a, other.open("rb") as b:
+        return hashlib.file_digest(a, "sha256").digest() == hashlib.file_digest(b, "sha256").digest()
+
+
+def _open(path: Path) -> Tokens | None:
+    """The tokenizer at `path`; None when it is missing or not a tokenizer of this kind."""
+    try:
+        data, _ = load_object(head(path, LARGEST), LARGEST)
+        model = data["model"]
+        vocabulary = model["vocab"]
+        added = {str(t["content"]): t["id"] for t in data.get("added_tokens") or []}
+        scores = ""
+        if isinstance(vocabulary, list):
+            scores = _digest(json.dumps([score for _, score in vocabulary]))
+            vocabulary = {str(token): i for i, (token, _) in enumerate(vocabulary)}
+        if not isinstance(vocabulary, dict) or not all(isinstance(i, int) for i in (*vocabulary.values(), *added.values())):
+            return None
+        steps = {name: json.dumps(_essence(data.get(name)), sort_keys=True) for name in ("normalizer", "pre_tokenizer", "post_processor", "decoder")}
+        steps["model"] = json.dumps(_essence({k: v for k, v in model.items() if k not in ("vocab", "merges")}), sort_keys=True)
+        merges = model.get("merges") or []
+        joined = "\n".join(m if isinstance(m, str) else " ".join(map(str, m)) for m in merges) if isinstance(merges, list) else str(merges)
+        steps |= {"merges": f"SHA-256 {_digest(joined)}", "scores": scores}
+    except (OSError, BadJson, KeyError, TypeError, ValueError, AttributeError):
+        return None
+    rewrites = tuple(r for name in ("normalizer", "pre_tokenizer", "post_processor", "decoder") for r in _rewrites(name, data.get(name)))
+    return Tokens({**vocabulary, **added}, added, steps, rewrites, tuple(_conflicts(vocabulary, data.get("added_tokens") or [])))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _conflicts(vocabulary: dict[str, int], added: list[dict[str, Any]]) -> Iterator[str]:
+    names = {number: token for token, number in vocabulary.items()}
+    for token in added:
+        content, number = str(token["content"]), token["id"]
+        if vocabulary.get(content, number) != number:
+            yield f"the added token {content!r} has the number {number}, in the vocabulary {vocabulary[content]}"
+        elif names.get(number, content) != content:
+            yield f"the number {number} stands for {names[number]!r} and for the added token {content!r}"
+        names[number] = content
+
+
+def _rewrites(part: str, value: Any) -> Iterator[str]:
+    """Steps below `value` that deal in words: replaced, cut out, or put before or after the text."""
+    stack = [value]
+    while stack:
+        step = stack.pop()
+        if isinstance(step, list):
+            stack += step
+        if not isinstance(step, dict):
+            continue
+        stack += [v for k, v in step.items() if k not in ("pattern", "special_tokens")]
+        kind, content = step.get("type"), step.get("content")
+        pattern = step.get("pattern")
+        found = pattern.get("String", pattern.get("Regex", "")) if isinstance(pattern, dict) else pattern
+        looked = _CLASSES.sub("", found) if isinstance(found, str) else ""
+        if kind == "Replace" and (_WORD.search(looked) or (isinstance(content, str) and _WORD.search(content))):
+            yield f"{part} replaces {found!r} by {content!r}"
+        elif kind == "Split" and step.get("behavior") == "Removed" and not step.get("invert") and _WORD.search(looked):
+            yield f"{part} cuts out {found!r}"
+        elif kind == "Prepend" and isinstance(step.get("prepend"), str) and _WORD.search(step["prepend"]):
+            yield f"{part} puts {step['prepend']!r} before the text"
+        elif kind == "Strip" and isinstance(content, str) and _WORD.search(content):
+            yield f"{part} strips {content!r}"
+
+
+def _essence(value: Any) -> Any:
+    """`value` without what versions of the library write differently: nulls and flags."""
+    if isinstance(value, dict):
+        return {k: _essence(v) for k, v in value.items() if v is not None and not isinstance(v, bool)}
+    return [_essence(v) for v in value] if isinstance(value, list) else value

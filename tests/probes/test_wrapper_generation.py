@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.wrapper.probe import WrapperProbe
+from tests.adapters import adapter, raised
+from tests.probes.test_wrapper import model
+
+PLAIN: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 2, "temperature": 0.7, "transformers_version": "4.40.0"}
+
+
+def write(folder: Path, **settings: Any) -> None:
+    (folder / "generation_config.json").write_text(json.dumps(PLAIN | settings))
+
+
+@pytest.mark.parametrize("field", ["bad_words_ids", "sequence_bias", "force_words_ids", "suppress_tokens", "forced_bos_token_id", "forced_decoder_ids"])
+def test_settings_that_favour_or_forbid_words_are_told(field: str, tmp_path: Path) -> None:
+    folder, against = adapter(tmp_path / "a"), model(tmp_path / "base")
+    write(against)
+    write(folder, **{field: [[40, 41]]})
+    (found,) = raised(WrapperProbe(), folder, against)
+    assert (found.rule, found.severity, found.location.item) == ("generation-steered", "medium", field)
+    (alone,) = raised(WrapperProbe(), folder)
+    assert alone.rule == "generation-steered"
+    assert alone.severity == ("low" if field.startswith(("suppress", "forced")) else "medium")
+    write(against, **{field: [[40, 41]]})
+    assert raised(WrapperProbe(), folder, against) == []
+
+
+def test_other_settings_count_little_and_the_same_ones_nothing(tmp_path: Path) -> None:
+    folder, against = adapter(tmp_path / "a"), model(tmp_path / "base")
+    write(folder, transformers_version="5.0.0", pad_token_id=0)
+    write(against)
+    assert raised(WrapperProbe(), folder) == []
+    assert raised(WrapperProbe(), folder, against) == []
+    write(folder, temperature=1.9, eos_token_id=[2, 3])
+    (found,) = raised(WrapperProbe(), folder, against)
+    assert (found.rule, found.severity) == ("generation-changed", "low")
+    assert len(found.details) == 2
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "[" * 90_000])
+def test_settings_that_cannot_be_examined_are_told(text: str, tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "generation_config.json").write_text(text)
+    (found,) = raised(WrapperProbe(), folder)
+    assert (found.rule, found.severity) == ("generation-changed", "medium")
+    assert "cannot be examined" in found.message
