@@ -1,0 +1,88 @@
+"""Every case of benchmarks/evasions gets the treatment it should, without a traceback, a hang, or memory without bound."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.evasions.case import FAMILIES, Case, cases, met
+from benchmarks.evasions.isolated import Seen, examine, warm
+from tests.evasions.known_gaps import known_gaps, look
+
+CASES = cases()
+GAPS = known_gaps()
+MEMORY = 400 << 20
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Seen]:
+    """What every case came to, filled as the tests go."""
+    return {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warmed() -> Iterator[None]:
+    warm()
+    yield
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
+def test_a_case_is_treated_as_it_should(case: Case, seen: dict[str, Seen]) -> None:
+    seen[case.id] = found = look(case)
+    if case.id in GAPS:
+        return
+    assert found.outcome not in ("crashed", "hung", "killed"), found.message
+    assert found.message.isprintable()
+    assert met(case.expect, found.outcome, len(found.rules)), f"{case.what}: should {case.expect}, came to {found.outcome} {found.rules}: {found.message}"
+    assert found.peak < MEMORY, f"{found.peak >> 20} MB"
+
+
+def test_a_known_gap_that_is_closed_is_taken_off_the_list(seen: dict[str, Seen]) -> None:
+    by_id = {case.id: case for case in CASES}
+    assert set(GAPS) <= set(by_id)
+    closed = [i for i in GAPS if i in seen and met(by_id[i].expect, seen[i].outcome, len(seen[i].rules))]
+    assert not closed, f"closed: {', '.join(closed)}; run `python -m tests.evasions.known_gaps` and commit the shorter list"
+
+
+def test_the_corpus_is_large_and_each_case_is_made_the_same_twice(tmp_path: Path) -> None:
+    assert len({c.id for c in CASES}) == len(CASES)
+    counts = collections.Counter(c.family for c in CASES)
+    assert set(counts) == set(FAMILIES)
+    assert sum(not c.honest for c in CASES) >= 80
+    assert sum(c.honest for c in CASES) >= 12
+    for case in CASES[::25]:
+        made = []
+        for turn in "ab":
+            path = case.build(tmp_path / turn / case.id)
+            below = sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink()) if path.is_dir() else [path]
+            made.append([p.read_bytes() for p in below if p.is_file()])
+        assert made[0] == made[1], case.id
+
+
+def test_hangs_crashes_and_bombs_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    from benchmarks.evasions import isolated
+
+    def hang(path: Path) -> Seen:
+        time.sleep(60)
+        raise AssertionError
+
+    def grow(path: Path) -> Seen:
+        held = bytearray(64 << 20)
+        return Seen("pass", str(len(held)))
+
+    def die(path: Path) -> Seen:
+        import os
+
+        os._exit(3)
+
+    monkeypatch.setattr(isolated, "_look", hang)
+    assert examine(tmp_path, seconds=0.3).outcome == "hung"
+    monkeypatch.setattr(isolated, "_look", grow)
+    assert examine(tmp_path).peak > 32 << 20
+    monkeypatch.setattr(isolated, "_look", die)
+    assert examine(tmp_path).outcome == "killed"
