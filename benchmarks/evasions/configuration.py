@@ -102,7 +102,7 @@ def acts_on_tokens(folder: Path, fields: dict[str, Any]) -> None:
 @FAMILY.case(Expect.NOTE)
 def unknown_fields(folder: Path) -> None:
     """Fields that no PEFT has, and that another loader may read."""
-    adapter(folder, loader_script="loader.py", hf_token="x", execute="echo unmask")
+    adapter(folder, loader_script="loader.py", hub_user="x", execute="echo unmask")
 
 
 def _raw(text: str | bytes) -> bytes:

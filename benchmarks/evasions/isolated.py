@@ -1,4 +1,4 @@
-"""A scan in a process of its own, with a limit on time and memory, so that a hang, a crash or a bomb is an outcome and not an end."""
+"""Scans in a process of their own, with a limit on time and memory, so that a hang, a crash or a bomb is an outcome and not an end."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import os
 import resource
 import select
 import signal
-import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
 
 from benchmarks.evasions.build import adapter, write
 
-MEMORY = 1 << 30
+MEMORY = 2 << 30
 """Address space beyond the parent's; most of it is never touched."""
 SECONDS = 20.0
 
@@ -33,10 +33,11 @@ class Seen:
     rules: tuple[str, ...] = ()
     seconds: float = 0.0
     peak: int = 0
-    """Memory the scan added to the process at its worst, in bytes."""
+    """Memory the scan added to its process at its worst, in bytes."""
 
 
-def _look(path: Path) -> Seen:
+def scanned(path: Path) -> Seen:
+    """Scan the files at `path` and render every report, here; a crash is an outcome."""
     from scanner.errors import ScanError
     from scanner.report import reports
     from scanner.scan import scan
@@ -52,60 +53,83 @@ def _look(path: Path) -> Seen:
     return Seen(str(result.verdict.outcome), result.verdict.headline, tuple(sorted({f.rule for f in result.findings})))
 
 
-def examine(path: Path, seconds: float = SECONDS, memory: int = MEMORY) -> Seen:
-    """Scan `path` in a forked process that may take so long and so much memory beyond what this process has."""
-    reading, writing = os.pipe()
-    before = _resident()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        limit = _virtual() + memory
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        seen = _look(path)
-        with os.fdopen(writing, "wb") as stream:
-            stream.write(json.dumps(asdict(seen)).encode("utf-8", "surrogatepass"))
-        os._exit(0)
-    os.close(writing)
-    started, data = time.monotonic(), b""
-    with os.fdopen(reading, "rb", buffering=0) as stream:
-        while True:
-            left = seconds - (time.monotonic() - started)
-            if left <= 0 or not select.select([stream], [], [], left)[0]:
-                os.kill(child, signal.SIGKILL)
-                os.wait4(child, 0)
-                return Seen("hung", f"no answer in {seconds:g} s", seconds=seconds)
-            part = stream.read(1 << 16)
+class Examiner:
+    """A process that scans one path after another; it is replaced when it hangs or dies."""
+
+    def __init__(self, seconds: float = SECONDS, memory: int = MEMORY, look: Callable[[Path], Seen] = scanned) -> None:
+        self.seconds, self.memory, self.look = seconds, memory, look
+        self._child = 0
+
+    def __enter__(self) -> Examiner:
+        """Scan one honest adapter first, so that what is imported once is not counted in a case."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = adapter(Path(folder))
+            write(path, "chat_template.jinja", "{{ messages[0].content }}")
+            scanned(path)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    def examine(self, path: Path) -> Seen:
+        """What a scan of `path` comes to."""
+        if not self._child:
+            self._start()
+        self._ask.write(f"{json.dumps(str(path))}\n".encode())
+        started, answer = time.monotonic(), b""
+        while not answer.endswith(b"\n"):
+            left = self.seconds - (time.monotonic() - started)
+            if left <= 0 or not select.select([self._answer], [], [], left)[0]:
+                self._end()
+                return Seen("hung", f"no answer in {self.seconds:g} s", seconds=self.seconds)
+            part = os.read(self._answer.fileno(), 1 << 16)
             if not part:
-                break
-            data += part
-    taken = time.monotonic() - started
-    _, status, usage = os.wait4(child, 0)
-    peak = max(0, usage.ru_maxrss * 1024 - before)
-    if not data:
-        return Seen("killed", f"ended with status {status}", seconds=taken, peak=peak)
-    fields: dict[str, Any] = json.loads(data)
-    return Seen(fields["outcome"], fields["message"], tuple(fields["rules"]), taken, peak)
+                status = self._end()
+                return Seen("killed", f"ended with status {status}", seconds=time.monotonic() - started)
+            answer += part
+        fields = json.loads(answer)
+        return Seen(**fields | {"rules": tuple(fields["rules"]), "seconds": time.monotonic() - started})
+
+    def _start(self) -> None:
+        ask_end, ask = os.pipe()
+        answer, answer_end = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            os.close(ask)
+            os.close(answer)
+            self._serve(ask_end, answer_end)
+        os.close(ask_end)
+        os.close(answer_end)
+        self._ask, self._answer = os.fdopen(ask, "wb", buffering=0), os.fdopen(answer, "rb", buffering=0)
+
+    def _serve(self, asked: int, answers: int) -> None:
+        limit = _pages(0) + self.memory
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        with os.fdopen(asked, "rb") as questions, os.fdopen(answers, "wb", buffering=0) as out:
+            for question in questions:
+                Path("/proc/self/clear_refs").write_text("5")
+                before = _pages(1)
+                seen = asdict(self.look(Path(json.loads(question))))
+                seen["peak"] = max(0, _peak() - before)
+                out.write(json.dumps(seen).encode() + b"\n")
+        os._exit(0)
+
+    def _end(self) -> int:
+        if not self._child:
+            return 0
+        self._ask.close()
+        self._answer.close()
+        os.kill(self._child, signal.SIGKILL)
+        _, status = os.waitpid(self._child, 0)
+        self._child = 0
+        return status
 
 
-def warm() -> None:
-    """Scan one honest adapter, so that what is imported once is not counted in the first case."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = adapter(Path(folder))
-        write(path, "chat_template.jinja", "{{ messages[0].content }}")
-        seen = _look(path)
-    if seen.outcome != "pass":
-        raise RuntimeError(f"an honest adapter comes to {seen.outcome}: {seen.message}")
+def _pages(column: int) -> int:
+    return int(Path("/proc/self/statm").read_text().split()[column]) * resource.getpagesize()
 
 
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def _virtual() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-
-
-if __name__ == "__main__":
-    warm()
-    for argument in sys.argv[1:]:
-        print(json.dumps(asdict(examine(Path(argument)))))
+def _peak() -> int:
+    """The largest resident size since /proc/self/clear_refs was written."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024

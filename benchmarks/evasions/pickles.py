@@ -163,7 +163,7 @@ def dotted_name(folder: Path, names: tuple[str, str]) -> None:
         ("lib2to3.pgen2.grammar", "Grammar.loadGrammar"), ("idlelib.pyshell", "ModifiedInterpreter.runcode"), ("doctest", "debug_script"),
         ("ensurepip", "_run_pip"), ("torch.utils.bottleneck.__main__", "run_cprofile"), ("transformers.utils.hub", "cached_file"),
         ("functools", "partial"), ("operator", "methodcaller"), ("shutil", "rmtree"), ("importlib", "import_module"), ("joblib", "load"),
-        ("trl.extras.vllm_client", "VLLMClient"), ("torch.utils.data.datapipes.utils.decoder", "Decoder"), ("site", "addsitedir"), ("uuid", "_popen"),
+        ("trl.extras.vllm_client", "VLLMClient"), ("site", "addsitedir"), ("uuid", "_popen"),
     )
 })  # fmt: skip
 def gadget(folder: Path, names: tuple[str, str]) -> None:

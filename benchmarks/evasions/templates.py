@@ -116,7 +116,7 @@ def instruction(folder: Path, template: str) -> None:
     "attr-joined": "{{ ''|attr('__cl' ~ 'ass__') }}", "item": "{{ ''['__class__'] }}", "item-joined": "{{ ''['__cl' + 'ass__'] }}", "escaped": "{{ ''['\\x5f\\x5fclass\\x5f\\x5f'] }}",
     "joiner": "{{ joiner.__init__.__globals__ }}", "namespace": "{{ namespace.__init__.__globals__ }}", "self": "{{ self.__init__.__globals__ }}",
     "self-context": "{{ self._TemplateReference__context }}", "request": "{{ messages.__class__.__base__.__subclasses__() }}", "map": "{{ ['x']|map(attribute='__class__')|list }}",
-    "format": "{{ '{0.__class__.__mro__}'.format(messages) }}", "format-map": "{{ '{a.__class__}'.format_map({'a': 1}) }}", "generator-frame": "{% set g = (x for x in []) %}{{ g.gi_frame }}",
+    "format": "{{ '{0.__class__.__mro__}'.format(messages) }}", "format-map": "{{ '{a.__class__}'.format_map({'a': 1}) }}", "generator-frame": "{{ (messages|map('upper')).gi_frame.f_globals }}",
     "raise-exception": "{{ raise_exception.__globals__ }}",
 })  # fmt: skip
 def escape(folder: Path, expression: str) -> None:
@@ -128,7 +128,7 @@ def escape(folder: Path, expression: str) -> None:
     "range": "{% for i in range(1000000000) %}x{% endfor %}", "nested-loops": "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}x{% endfor %}{% endfor %}{% endfor %}",
     "power": "{{ 9 ** 9 ** 9 }}", "text": "{{ 'x' * 10000000000 }}", "padding": "{{ '%9999999999d' % 1 }}", "center": "{{ 'x'|center(10000000000) }}",
     "doubling": "{% set ns = namespace(t='x') %}{% for i in range(60) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}{{ ns.t }}", "recursion": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
-    "indent": "{{ 'x'|indent(10000000000, first=true) }}", "batch": "{{ range(99999)|batch(1)|list|length }}",
+    "indent": "{{ 'x'|indent(10000000000, first=true) }}",
 })  # fmt: skip
 def endless(folder: Path, expression: str) -> None:
     """Rendering takes all time or memory ({})."""

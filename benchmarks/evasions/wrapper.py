@@ -22,7 +22,7 @@ def tokenizer(**parts: Any) -> dict[str, Any]:
 
 
 def _vocabulary(**change: int) -> dict[str, Any]:
-    model = tokenizer()["model"]
+    model: dict[str, Any] = tokenizer()["model"]
     return model | {"vocab": model["vocab"] | change}
 
 

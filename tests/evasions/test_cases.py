@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import collections
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.evasions.case import FAMILIES, Case, cases, met
-from benchmarks.evasions.isolated import Seen, examine, warm
+from benchmarks.evasions.isolated import Examiner, Seen
 from tests.evasions.known_gaps import known_gaps, look
 
 CASES = cases()
@@ -23,15 +25,15 @@ def seen() -> dict[str, Seen]:
     return {}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def warmed() -> Iterator[None]:
-    warm()
-    yield
+@pytest.fixture(scope="module")
+def examiner() -> Iterator[Examiner]:
+    with Examiner() as started:
+        yield started
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
-def test_a_case_is_treated_as_it_should(case: Case, seen: dict[str, Seen]) -> None:
-    seen[case.id] = found = look(case)
+@pytest.mark.parametrize("case", [pytest.param(c, id=c.id, marks=pytest.mark.model if c.family == "peft" else ()) for c in CASES])
+def test_a_case_is_treated_as_it_should(case: Case, examiner: Examiner, seen: dict[str, Seen]) -> None:
+    seen[case.id] = found = look(case, examiner)
     if case.id in GAPS:
         return
     assert found.outcome not in ("crashed", "hung", "killed"), found.message
@@ -49,11 +51,11 @@ def test_a_known_gap_that_is_closed_is_taken_off_the_list(seen: dict[str, Seen])
 
 def test_the_corpus_is_large_and_each_case_is_made_the_same_twice(tmp_path: Path) -> None:
     assert len({c.id for c in CASES}) == len(CASES)
-    counts = collections.Counter(c.family for c in CASES)
-    assert set(counts) == set(FAMILIES)
-    assert sum(not c.honest for c in CASES) >= 80
-    assert sum(c.honest for c in CASES) >= 12
-    for case in CASES[::25]:
+    assert {c.family for c in CASES} == set(FAMILIES)
+    kinds = collections.Counter(c.honest for c in CASES)
+    assert kinds[False] >= 80
+    assert kinds[True] >= 12
+    for case in [c for c in CASES if c.family != "peft"][::40]:
         made = []
         for turn in "ab":
             path = case.build(tmp_path / turn / case.id)
@@ -62,27 +64,23 @@ def test_the_corpus_is_large_and_each_case_is_made_the_same_twice(tmp_path: Path
         assert made[0] == made[1], case.id
 
 
-def test_hangs_crashes_and_bombs_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
+def hang(path: Path) -> Seen:
+    time.sleep(60)
+    raise AssertionError
 
-    from benchmarks.evasions import isolated
 
-    def hang(path: Path) -> Seen:
-        time.sleep(60)
-        raise AssertionError
+def grow(path: Path) -> Seen:
+    return Seen("pass", str(len(bytearray(64 << 20))))
 
-    def grow(path: Path) -> Seen:
-        held = bytearray(64 << 20)
-        return Seen("pass", str(len(held)))
 
-    def die(path: Path) -> Seen:
-        import os
+def die(path: Path) -> Seen:
+    os._exit(3)
 
-        os._exit(3)
 
-    monkeypatch.setattr(isolated, "_look", hang)
-    assert examine(tmp_path, seconds=0.3).outcome == "hung"
-    monkeypatch.setattr(isolated, "_look", grow)
-    assert examine(tmp_path).peak > 32 << 20
-    monkeypatch.setattr(isolated, "_look", die)
-    assert examine(tmp_path).outcome == "killed"
+def test_hangs_bombs_and_deaths_are_told_apart_and_the_next_case_is_examined_all_the_same(tmp_path: Path) -> None:
+    with Examiner(seconds=0.3, look=hang) as examiner:
+        assert [examiner.examine(tmp_path).outcome for _ in range(2)] == ["hung", "hung"]
+    with Examiner(look=grow) as examiner:
+        assert [examiner.examine(tmp_path).peak > 32 << 20 for _ in range(2)] == [True, True]
+    with Examiner(look=die) as examiner:
+        assert [examiner.examine(tmp_path).outcome for _ in range(2)] == ["killed", "killed"]
