@@ -102,7 +102,14 @@ def dora(folder: Path) -> None:
 @FAMILY.case(Expect.CLEAN)
 def large_stack(folder: Path) -> None:
     """24 layers, three modules each."""
-    adapter(folder, lora(24, 8, {"self_attn.q_proj": (64, 64), "self_attn.v_proj": (64, 64), "mlp.down_proj": (128, 64)}), r=8, lora_alpha=16, card=EMPTY_CARD)
+    adapter(
+        folder,
+        lora(24, 8, {"self_attn.q_proj": (64, 64), "self_attn.v_proj": (64, 64), "mlp.down_proj": (128, 64)}),
+        r=8,
+        lora_alpha=16,
+        card=EMPTY_CARD,
+        target_modules=["q_proj", "v_proj", "down_proj"],
+    )
 
 
 @FAMILY.case(Expect.CLEAN)

@@ -24,8 +24,6 @@ Q = f"{PREFIX}.0.self_attn.q_proj"
     "base-layer-bias": (f"{Q}.base_layer.bias", ROW),
     "norm": (f"{MODEL}.norm.weight", ROW),
     "layer-norm": (f"{PREFIX}.1.input_layernorm.weight", ROW),
-    "embeddings": (f"{MODEL}.embed_tokens.weight", SQUARE),
-    "head": ("base_model.model.lm_head.weight", SQUARE),
     "head-bias": ("base_model.model.lm_head.bias", ROW),
     "router": (f"{PREFIX}.0.mlp.gate.weight", SQUARE),
     "experts": (f"{PREFIX}.0.mlp.experts.gate_up_proj", SQUARE),
@@ -39,6 +37,8 @@ def overwrite(folder: Path, item: tuple[str, Array]) -> None:
 
 
 @FAMILY.each(Expect.REVIEW, {
+    "embeddings": (f"{MODEL}.embed_tokens.weight", SQUARE),
+    "head": ("base_model.model.lm_head.weight", SQUARE),
     "unprefixed": ("model.layers.0.mlp.down_proj.weight", SQUARE),
     "half-prefixed": ("base_model.model.layers.0.mlp.down_proj.weight", SQUARE),
     "targeted-module": (f"{Q}.weight", SQUARE),
@@ -46,7 +46,7 @@ def overwrite(folder: Path, item: tuple[str, Array]) -> None:
     "quantised": (f"{PREFIX}.0.mlp.down_proj.qweight", SQUARE),
 })  # fmt: skip
 def overwrite_of_some_loaders(folder: Path, item: tuple[str, Array]) -> None:
-    """A base weight under a name that some loaders take and others drop: {}."""
+    """A base weight that some loaders take and others drop, or that PEFT saves where a vocabulary grew: {}."""
     adapter(folder, lora() | dict([item]))
 
 
@@ -181,14 +181,7 @@ def trained_tokens(folder: Path) -> None:
     adapter(folder, lora() | {f"{MODEL}.embed_tokens.token_adapter.trainable_tokens_delta": SQUARE[:2]}, trainable_token_indices=[3, 5])
 
 
-@FAMILY.case(Expect.NOTE)
-def embedding_factors(folder: Path) -> None:
-    """LoRA on the embeddings."""
-    pair = {f"{MODEL}.embed_tokens.lora_embedding_A": SQUARE[:4], f"{MODEL}.embed_tokens.lora_embedding_B": SQUARE[:, :4].copy()}
-    adapter(folder, lora() | pair, target_modules=["q_proj", "v_proj", "embed_tokens"])
-
-
-@FAMILY.case(Expect.BLOCK)
+@FAMILY.case(Expect.REVIEW)
 def embedding_factors_and_the_embeddings(folder: Path) -> None:
     """Embeddings of the base are brought along though no embedding is adapted."""
     adapter(folder, lora() | {f"{MODEL}.embed_tokens.base_layer.weight": SQUARE})

@@ -12,6 +12,7 @@ from benchmarks.evasions.case import Expect, Family
 
 FAMILY = Family("weights")
 Q = f"{PREFIX}.0.self_attn.q_proj"
+TARGETS = ["q_proj", "v_proj", "down_proj"]
 DEEP = {"self_attn.q_proj": (256, 256), "self_attn.v_proj": (256, 256), "mlp.down_proj": (688, 256)}
 
 
@@ -102,7 +103,7 @@ def one_layer_times_50(folder: Path) -> None:
     """One module of 24 layers is fifty times as large as its kind."""
     tensors = _deep()
     tensors[f"{PREFIX}.12.self_attn.q_proj.lora_B.weight"] *= 50
-    adapter(folder, tensors, r=8)
+    adapter(folder, tensors, r=8, target_modules=TARGETS)
 
 
 @FAMILY.each(Expect.NOTE, {"strong": (12, 4, 40.0), "shallow-stack": (7, 4, 40.0)})
@@ -111,7 +112,7 @@ def concentrated(folder: Path, how: tuple[int, int, float]) -> None:
     layer, outputs, gain = how
     tensors = _deep(15 if layer == 7 else 24)
     _payload(tensors, layer, outputs, gain)
-    adapter(folder, tensors, r=8)
+    adapter(folder, tensors, r=8, target_modules=TARGETS)
 
 
 @FAMILY.each(Expect.BEHAVIOUR, {"as-strong-as-the-rest": 4, "over-64-outputs": 64, "over-128-outputs": 128})
@@ -119,7 +120,7 @@ def quiet_payload(folder: Path, outputs: int) -> None:
     """A direction of one down_proj as strong as any other goes into chosen outputs ({})."""
     tensors = _deep()
     _payload(tensors, 12, outputs, 1.0)
-    adapter(folder, tensors, r=8)
+    adapter(folder, tensors, r=8, target_modules=TARGETS)
 
 
 @FAMILY.case(Expect.BEHAVIOUR)
@@ -128,7 +129,7 @@ def payload_in_every_layer(folder: Path) -> None:
     tensors = _deep()
     for layer in range(24):
         _payload(tensors, layer, 4, 1.0)
-    adapter(folder, tensors, r=8)
+    adapter(folder, tensors, r=8, target_modules=TARGETS)
 
 
 @FAMILY.case(Expect.BEHAVIOUR)
@@ -138,7 +139,7 @@ def padded_family(folder: Path) -> None:
     for layer in range(24):
         tensors[f"{PREFIX}.{layer}.mlp.down_proj.lora_B.weight"] *= rng.lognormal(0, 1, (256, 1)).astype(np.float32)
     _payload(tensors, 12, 4, 3.0)
-    adapter(folder, tensors, r=8)
+    adapter(folder, tensors, r=8, target_modules=TARGETS)
 
 
 @FAMILY.case(Expect.BEHAVIOUR)
@@ -148,4 +149,4 @@ def one_direction_out_of_every_layer(folder: Path) -> None:
     direction = rng.normal(size=256).astype(np.float32)
     for name in [n for n in tensors if "down_proj.lora_B" in n]:
         tensors[name] = np.outer(direction, tensors[name][0]).astype(np.float32)
-    adapter(folder, tensors, r=8)
+    adapter(folder, tensors, r=8, target_modules=TARGETS)
