@@ -1,10 +1,10 @@
 """What a scan of the files says of real adapters in public repositories, and how often it alarms without reason.
 
-LIST is a table separated by tabs with the columns repo, commit, path and sha256 (of the weights file). COPIES holds a git repository for each,
+LISTING is a table separated by tabs with the columns repo, commit, path and sha256 (of the weights file). COPIES holds a git repository for each,
 bare or not, in a folder named OWNER+NAME. Nothing is checked out: for every row the files that lie beside the weights are taken from the commit
 into a temporary folder and scanned there, each in a process of its own. Only names, verdicts and rules are written.
 
-    python -m benchmarks.real_adapters LIST COPIES --output benchmarks/results/real_adapters.json
+    python -m benchmarks.real_adapters LISTING COPIES --output benchmarks/results/real_adapters.json
 """
 
 from __future__ import annotations
@@ -97,15 +97,15 @@ def alarmed(name: str, adapters: list[dict[str, Any]], outcomes: tuple[str, ...]
 
 
 @click.command()
-@click.argument("list", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("listing", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("copies", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
-def main(list: Path, copies: Path, output: Path) -> None:
-    """Scan the adapters of LIST that COPIES holds."""
-    found: dict[str, list[dict[str, Any]]] = defaultdict(lambda: [])
+def main(listing: Path, copies: Path, output: Path) -> None:
+    """Scan the adapters of LISTING that COPIES holds."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     absent: list[str] = []
     with Examiner(seconds=60) as examiner:
-        for row in rows(list):
+        for row in rows(listing):
             repository = git_dir(copies, row.repository)
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name) / "adapter"
