@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from scanner.demo.base import shipped
 from scanner.errors import ScanError
-from scanner.result import Result, dumps, load, write
+from scanner.result import Result, dumps, load, loads, write
 from scanner.scan import scan
 from scanner.schema import schema, text
 from scanner.verdict import Outcome, Reason
@@ -96,3 +96,11 @@ def test_a_result_that_contradicts_itself_is_refused(tampered: Result, tmp_path:
     (tmp_path / "deep.json").write_bytes(b'{"x":' + b"[" * 200_000)
     with pytest.raises(ScanError):
         load(tmp_path / "deep.json")
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "results").glob("*.json")), ids=lambda p: p.name)
+def test_a_result_that_an_earlier_version_wrote_is_read(path: Path) -> None:
+    found = load(path)
+    assert found.tool == f"unmask {path.stem}"
+    assert {f.rule for f in found.findings} == {"pickle-code", "card-missing"}
+    assert load(path) == loads(dumps(found), "again")
