@@ -210,6 +210,8 @@ def _facts(result: Result) -> tuple[tuple[str, str, str], ...]:
     """The strip under the verdict: findings, refusals, triggers, coverage; each as label, figure and note."""
     counts = Counter(f.severity for f in result.findings)
     by_severity = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
+    waived = sum(f.waiver is not None for f in result.findings)
+    by_severity += [f"{waived} waived"] if waived else []
     status = Counter(c.status for c in result.coverage)
     gaps = [f"{status[s]} {s.value}" for s in (Status.NOT_MEASURED, Status.FAILED) if status[s]]
     return (

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 SIGNED = "attestation.dsse.json"
 
 
-def formats_option(default: str) -> Callable[[Any], Any]:
-    """`--format`, as the parameter `formats`."""
-    return click.option("--format", "formats", default=default, show_default=True, help="Reports to write, separated by commas.")
+def formats_option(default: str | None) -> Callable[[Any], Any]:
+    """`--format`, as the parameter `formats`; with None the policy's are the default."""
+    shown: bool | str = True if default else "the policy's"
+    return click.option("--format", "formats", envvar="UNMASK_FORMAT", default=default, show_default=shown, help="Reports to write, separated by commas.")
 
 
 def output_option(default: str) -> Callable[[Any], Any]:
     """`--output`."""
-    return click.option("--output", type=click.Path(path_type=Path), default=Path(default), show_default=True, help="Folder for the reports.")
+    path = click.Path(path_type=Path)
+    return click.option("--output", type=path, envvar="UNMASK_OUTPUT", default=Path(default), show_default=True, help="Folder for the reports.")
 
 
 def sign_option() -> Callable[[Any], Any]:
@@ -33,10 +35,11 @@ def sign_option() -> Callable[[Any], Any]:
     return click.option("--sign", type=click.Path(path_type=Path), help="EC private key (PEM): writes a signed attestation as well.")
 
 
-def fail_on_option() -> Callable[[Any], Any]:
-    """`--fail-on`."""
+def fail_on_option(default: str | None = "block") -> Callable[[Any], Any]:
+    """`--fail-on`; with None the policy's is the default."""
+    shown: bool | str = True if default else "the policy's"
     told = "Worst outcome that still exits 0 is the one below."
-    return click.option("--fail-on", type=click.Choice(["review", "block"]), default="block", show_default=True, help=told)
+    return click.option("--fail-on", type=click.Choice(["review", "block"]), envvar="UNMASK_FAIL_ON", default=default, show_default=shown, help=told)
 
 
 def chosen(names: str) -> list[type[Report]]:
