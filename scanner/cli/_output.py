@@ -12,6 +12,7 @@ from scanner.errors import ScanError
 from scanner.files.text import printable
 
 if TYPE_CHECKING:
+    from scanner.comparison import Comparison
     from scanner.report import Report
     from scanner.result import Result
 
@@ -54,16 +55,29 @@ def chosen(names: str) -> list[type[Report]]:
     return [known[name] for name in wanted]
 
 
-def write(result: Result, formats: list[type[Report]], folder: Path, sign: Path | None = None) -> list[Path]:
-    """Render every format, and the attestation signed with the key `sign`, then write them all; returns the paths."""
+def write(result: Result, formats: list[type[Report]], folder: Path, sign: Path | None = None, earlier: Comparison | None = None) -> list[Path]:
+    """Render every format, and the attestation signed with the key `sign`, then write them all; returns the paths.
+
+    `earlier` is the comparison with an earlier result. Raises ScanError for a format that cannot show it.
+    """
     from scanner import cache
 
-    rendered = [(folder / kind.filename, kind().render(result)) for kind in formats]
+    rendered = [(folder / kind.filename, _rendered(kind(), result, earlier)) for kind in formats]
     if sign:
         rendered.append((folder / SIGNED, _signed(result, sign)))
     for path, data in rendered:
         cache.write_atomic(path, data)
     return [path for path, _ in rendered]
+
+
+def _rendered(report: Report, result: Result, earlier: Comparison | None) -> bytes:
+    from scanner.report import ReportSince
+
+    if earlier is None:
+        return report.render(result)
+    if not isinstance(report, ReportSince):
+        raise ScanError(f"--against: {report.id} cannot show what changed; use --format html, or `unmask compare`")
+    return report.render_since(result, earlier)
 
 
 def _signed(result: Result, key: Path) -> bytes:
