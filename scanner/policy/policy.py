@@ -72,7 +72,9 @@ class Limit(_Part, frozen=True):
     measurement: Text
     """Its id, such as `refusal.harmful.adapted`."""
     at_most: float | None = None
+    """Largest allowed value; give this or `at_least`."""
     at_least: float | None = None
+    """Smallest allowed value."""
     outcome: Literal["block", "review"] = "review"
     """What a measurement beyond the limit leads to. A number has no witness, so `block` is capped at `review`."""
 
@@ -89,7 +91,9 @@ class Signer(_Part, frozen=True):
     key: str = ""
     """A PEM file, relative to the policy's folder."""
     identity: str = ""
+    """The signer's address as the certificate names it; checking it needs the network (`--allow-hub`)."""
     issuer: str = ""
+    """The OpenID Connect provider who vouches for it."""
 
     def __post_init__(self) -> None:
         """Raises ValueError unless it is one of the two."""
@@ -112,12 +116,15 @@ class Waiver(_Part, frozen=True, kw_only=True):
     """A decision to accept one finding of one adapter for a time."""
 
     rule: Text
+    """The finding's rule."""
     path: str = ""
     """The file the finding is about; any file where it is left out."""
     adapter: Sha256
     """SHA-256 of the adapter, as unmask prints it: another version is another decision."""
     reason: Text
+    """Why it is accepted."""
     owner: Text
+    """Who answers for that."""
     expires: datetime.date
     """The last day it holds. After it the finding counts again, and the verdict says so."""
 
@@ -133,17 +140,25 @@ class File(_Part, frozen=True, kw_only=True):
     """A policy file."""
 
     name: Text
+    """What verdicts call it."""
     scan: ScanDefaults = ScanDefaults()
+    """What a scan does by itself."""
     outcome: dict[Severity, Action]
     """What a finding of each severity leads to."""
     require: Require
+    """What must have been measured."""
     thresholds: Thresholds
+    """When a behavioural difference is a finding."""
     severity: dict[str, Severity] = {}
     """Severity of single rules, by id, instead of the one their finding has."""
     threshold: tuple[Limit, ...] = ()
+    """Limits on measurements."""
     allow: Allow = Allow()
+    """Bases, licences and signers that are allowed."""
     waiver: tuple[Waiver, ...] = ()
+    """Findings that somebody accepted for a time."""
     baseline: tuple[Baseline, ...] = ()
+    """Results that a new one must not be worse than."""
 
 
 class Policy(File, frozen=True, kw_only=True):
