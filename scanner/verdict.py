@@ -35,6 +35,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...]
     policy: str
     policy_sha256: str
+    date: str = ""
+    """The day, as YYYY-MM-DD, on which the policy's waivers were looked at; empty where it has none, and then no date entered the verdict."""
 
     def exit_code(self, fail_on_review: bool = False) -> int:
         """0 when a pipeline may go on, 1 when the policy fails the adapter, 2 when nothing can be said."""

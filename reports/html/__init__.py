@@ -5,6 +5,7 @@ from __future__ import annotations
 from reports.html import document
 from reports.html.limits import LEVELS
 from reports.html.page import compose
+from scanner.comparison import Comparison
 from scanner.result import Result
 
 LARGEST = 1_400_000
@@ -18,8 +19,15 @@ class HtmlReport:
 
     def render(self, result: Result) -> bytes:
         """The page, in UTF-8. What would make it larger than 1.4 MB is cut further, and the page says where."""
+        return self._page(result, None)
+
+    def render_since(self, result: Result, earlier: Comparison) -> bytes:
+        """The page with what changed since an earlier result."""
+        return self._page(result, earlier)
+
+    def _page(self, result: Result, earlier: Comparison | None) -> bytes:
         for limits in LEVELS:
-            page = document.write(compose(result, limits)).encode("utf-8", "backslashreplace")
+            page = document.write(compose(result, limits, earlier)).encode("utf-8", "backslashreplace")
             if len(page) <= LARGEST:
                 break
         return page

@@ -13,6 +13,8 @@ from reports.html import glossary, pictures
 from reports.html.limits import Limits
 from reports.html.picture import Picture
 from reports.html.pictures import paired
+from reports.html.since import Since, since
+from scanner.comparison import Comparison
 from scanner.finding import Answer, Finding, PairedTest, Witness
 from scanner.measurement import Cell, Column, Coverage, Measurement, Status, Table
 from scanner.result import Result
@@ -135,6 +137,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     coverage: tuple[tuple[Status, tuple[Coverage, ...]], ...]
     bounds: tuple[str, ...]
     """What may be there although it was not found."""
+    since: Since | None
+    """What changed since an earlier result, where one was given."""
     glossary: tuple[tuple[str, str], ...] = glossary.TERMS
     open: int = OPEN
 
@@ -147,8 +151,8 @@ _MEANS = {
 }
 
 
-def compose(result: Result, limits: Limits) -> Page:
-    """Arrange `result` for the page, at most `limits` of each thing."""
+def compose(result: Result, limits: Limits, earlier: Comparison | None = None) -> Page:
+    """Arrange `result`, and the comparison with an earlier one, for the page: at most `limits` of each thing."""
     rules = {r.id: r for r in result.rules}
 
     def card(index: int) -> Card:
@@ -183,6 +187,7 @@ def compose(result: Result, limits: Limits) -> Page:
         card_items=items[: limits.rows],
         coverage=_coverage(result.coverage[: limits.rows]),
         bounds=_bounds(result.coverage)[: limits.details],
+        since=since(earlier, limits) if earlier is not None else None,
     )
 
 
@@ -210,6 +215,8 @@ def _facts(result: Result) -> tuple[tuple[str, str, str], ...]:
     """The strip under the verdict: findings, refusals, triggers, coverage; each as label, figure and note."""
     counts = Counter(f.severity for f in result.findings)
     by_severity = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
+    waived = sum(f.waiver is not None for f in result.findings)
+    by_severity += [f"{waived} waived"] if waived else []
     status = Counter(c.status for c in result.coverage)
     gaps = [f"{status[s]} {s.value}" for s in (Status.NOT_MEASURED, Status.FAILED) if status[s]]
     return (

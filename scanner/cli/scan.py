@@ -17,35 +17,45 @@ from scanner.files.text import printable
 
 @click.command()
 @click.argument("adapter", type=click.Path(path_type=Path))
-@click.option("--base", help="Base model: a folder, `demo`, or a Hub id with --allow-hub. Without it only files and weights are examined.")
-@click.option("--profile", type=click.Choice(["quick", "standard", "deep"]), default="standard", show_default=True, help="How hard to look.")
-@click.option("--policy", type=click.Path(path_type=Path), help="Policy file (TOML); the shipped default otherwise.")
-@click.option("--system-prompt", help="System prompt of the deployment.")
-@click.option("--chat-template", type=click.Path(path_type=Path), help="Chat template file of the deployment; the base's otherwise.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@formats_option("html,json")
+@click.option(
+    "--base", envvar="UNMASK_BASE", help="Base model: a folder, `demo`, or a Hub id with --allow-hub. Without it only files and weights are examined."
+)
+@click.option("--profile", type=click.Choice(["quick", "standard", "deep"]), envvar="UNMASK_PROFILE", show_default="the policy's", help="How hard to look.")
+@click.option(
+    "--policy", envvar="UNMASK_POLICY", default="default", show_default=True, help="Policy file (TOML), or a shipped one: default, ci, platform or audit."
+)
+@click.option("--system-prompt", envvar="UNMASK_SYSTEM_PROMPT", help="System prompt of the deployment.")
+@click.option(
+    "--chat-template", type=click.Path(path_type=Path), envvar="UNMASK_CHAT_TEMPLATE", help="Chat template file of the deployment; the base's otherwise."
+)
+@click.option("--device", envvar="UNMASK_DEVICE", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@formats_option(None)
 @output_option("unmask-report")
 @sign_option()
-@fail_on_option()
-@click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+@fail_on_option(None)
+@click.option("--seed", envvar="UNMASK_SEED", default=0, show_default=True, help="Seed of everything random.")
 @click.option("--allow-hub", is_flag=True, help="Allow the network, to fetch the base from the Hugging Face Hub.")
 @click.option("--known", type=click.Path(path_type=Path), help="Known adapters to look for copies of: an index made by `unmask index`, or a folder.")
 @click.option("--reference", type=click.Path(path_type=Path), help="Honest adapters to compare with, from `unmask calibrate`; the shipped ones otherwise.")
 @trust_options
 @loudness_options
 def command(
-    adapter: Path, base: str | None, profile: str, policy: Path | None, system_prompt: str | None, chat_template: Path | None,
-    device: str, formats: str, output: Path, sign: Path | None, fail_on: str, seed: int, allow_hub: bool,
+    adapter: Path, base: str | None, profile: str | None, policy: str, system_prompt: str | None, chat_template: Path | None,
+    device: str, formats: str | None, output: Path, sign: Path | None, fail_on: str | None, seed: int, allow_hub: bool,
     known: Path | None, reference: Path | None, verbose: bool, quiet: bool, **pinned: Any,
 ) -> None:  # fmt: skip
     """Scan the folder ADAPTER and write a report.
 
+    An option outranks its environment variable (UNMASK_BASE, UNMASK_POLICY and so on), which outranks the policy.
+
     Exit codes: 0 pass (or review, unless --fail-on review), 1 the policy fails it, 2 the scan could not be done or is incomplete.
     """
+    from scanner.policy import Policy
     from scanner.progress import Reporter
     from scanner.scan import scan
 
-    kinds, loud = chosen(formats), loudness(verbose, quiet)
+    usual = Policy.open(policy).scan
+    kinds, loud = chosen(formats or ",".join(usual.format)), loudness(verbose, quiet)
     reporter = Reporter(quiet or None)
     with reporter.live():
         result = scan(
@@ -54,7 +64,7 @@ def command(
             known=known, reference=reference, reporter=reporter,
         )  # fmt: skip
     say(result, write(result, kinds, output, sign), loud)
-    sys.exit(result.verdict.exit_code(fail_on == "review"))
+    sys.exit(result.verdict.exit_code((fail_on or usual.fail_on) == "review"))
 
 
 def _text(path: Path | None) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from reports.html import HtmlReport
+from scanner.finding import Waiver
 from tests.reports.sample import full, identity, static
 
 
@@ -18,3 +21,11 @@ def test_markup_in_an_adapter_name_stays_text() -> None:
     page = HtmlReport().render(full(adapter=identity(name='<img src=x onerror="alert(1)">\u202e'))).decode()
     assert "<img" not in page
     assert "\u202e" not in page
+
+
+def test_a_waived_finding_says_who_accepted_it_and_until_when() -> None:
+    first, *rest = full().findings
+    waived = msgspec.structs.replace(first, waiver=Waiver(reason="Never <loaded> here", owner="sam@example.org", expires="2030-06-01"))
+    page = HtmlReport().render(full(found=(waived, *rest))).decode()
+    assert "1 waived" in page
+    assert "until <bdi>2030-06-01</bdi> by <bdi>sam@example.org</bdi>: <bdi>Never &lt;loaded&gt; here</bdi>" in page

@@ -141,7 +141,7 @@ def test_two_scans_agree_byte_for_byte_apart_from_timings(tmp_path: Path) -> Non
 def unknown_rule(folder: Path) -> Path:
     from importlib.resources import files
 
-    (folder / "p.toml").write_text((files("scanner") / "default_policy.toml").read_text() + 'no-such-rule = "high"\n')
+    (folder / "p.toml").write_text((files("scanner.policy") / "default.toml").read_text() + 'no-such-rule = "high"\n')
     return folder / "p.toml"
 
 

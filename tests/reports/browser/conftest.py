@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from reports.html import HtmlReport
+from scanner.comparison import compare
 from scanner.result import Result
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -49,9 +50,9 @@ def show(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
     """Renders a result and opens it: `show(result, width=1280, scheme="light")`."""
     contexts = []
 
-    def opened(result: Result, *, width: int = 1280, height: int = 900, scheme: str = "light", **more: Any) -> Shown:
+    def opened(result: Result, *, earlier: Result | None = None, width: int = 1280, height: int = 900, scheme: str = "light", **more: Any) -> Shown:
         file = tmp_path / f"{len(contexts)}.html"
-        file.write_bytes(HtmlReport().render(result))
+        file.write_bytes(HtmlReport().render_since(result, compare(earlier, result)) if earlier else HtmlReport().render(result))
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **more)
         contexts.append(context)
         page = context.new_page()

@@ -78,8 +78,8 @@ INVISIBLE = r"/[\u202a-\u202e\u2066-\u2069\u200b-\u200f\u061c\u2060\ufeff\u00ad\
 
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_hostile_strings_change_nothing_that_unmask_says(name: str, show: Show) -> None:
-    usual = show(full()).evaluate(VERDICT)
-    shown = show(hostile(PAYLOADS[name]))
+    usual = show(full(), earlier=full()).evaluate(VERDICT)
+    shown = show(hostile(PAYLOADS[name]), earlier=full())
     assert shown.evaluate(VERDICT) == usual
     assert shown.evaluate("window.pwned") is None
     assert shown.evaluate(FOREIGN) == 0

@@ -16,8 +16,8 @@ OPEN_ALL = "document.querySelectorAll('details').forEach(d => d.open = true)"
 
 @pytest.mark.parametrize("width", [1280, 768, 390, 320])
 def test_nothing_reaches_out_of_the_page(width: int, show: Show) -> None:
-    for result in (full(), static()):
-        shown = show(result, width=width)
+    for result, earlier in ((full(), static()), (static(), full())):
+        shown = show(result, earlier=earlier, width=width)
         shown.evaluate(OPEN_ALL)
         assert shown.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
@@ -36,13 +36,18 @@ def test_the_verdict_and_what_decided_stand_on_the_first_screen(show: Show) -> N
 
 
 @pytest.mark.parametrize(
-    ("result", "width", "scheme", "opened"),
-    [(full(), 1280, "light", True), (full(), 1280, "dark", False), (full(), 390, "light", False), (static(), 768, "dark", True)],
+    ("result", "earlier", "width", "scheme", "opened"),
+    [
+        (full(), None, 1280, "light", True),
+        (full(), static(), 1280, "dark", False),
+        (full(), static(), 390, "light", False),
+        (static(), full(), 768, "dark", True),
+    ],
     ids=["everything open", "dark", "phone", "static"],
 )
-def test_axe_finds_no_violation(result: Result, width: int, scheme: str, opened: bool, show: Show) -> None:
+def test_axe_finds_no_violation(result: Result, earlier: Result | None, width: int, scheme: str, opened: bool, show: Show) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    shown = show(result, width=width, scheme=scheme, bypass_csp=True)
+    shown = show(result, earlier=earlier, width=width, scheme=scheme, bypass_csp=True)
     if opened:
         shown.evaluate(OPEN_ALL)
     found = axe.Axe().run(shown.page, options={"resultTypes": ["violations"]}).response["violations"]

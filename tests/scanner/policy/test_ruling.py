@@ -1,21 +1,18 @@
 from __future__ import annotations
 
-from importlib.resources import files
 from itertools import product
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from scanner.errors import ScanError
 from scanner.finding import Finding, PairedTest, Witness
 from scanner.measurement import Coverage, Status
-from scanner.policy import Policy, Require, decide
+from scanner.policy import Policy, decide
+from scanner.policy.policy import Require
 from scanner.probe import rules
 from scanner.rule import Basis, Rule, Severity
 from scanner.verdict import Outcome
 
-DEFAULT = (files("scanner") / "default_policy.toml").read_text()
 WITNESS = Witness(claim="c", test=PairedTest(n=1, before=0, after=1, lost=0, gained=1, change=1, low=0, high=1, p_value=0.5), answers=(), new_tokens=1)
 BOOK = {b: Rule(id=b, title=b.value.title(), severity=Severity.CRITICAL, basis=b, meaning="", why="", fix="") for b in Basis}
 
@@ -94,55 +91,6 @@ def test_the_headline_counts_what_else_led_to_the_outcome() -> None:
 
 def test_a_pass_without_a_base_says_that_behaviour_was_not_measured() -> None:
     assert "not measured" in decide(policy(), [], [covered("a")], BOOK, False).headline
-
-
-def changed(old: str, new: str) -> str:
-    assert old in DEFAULT
-    return DEFAULT.replace(old, new, 1)
-
-
-BAD = {
-    "not TOML": "name = ",
-    "not UTF-8": DEFAULT.encode() + b'x = "\xff"',
-    "nested deep": "a = " + "[" * 100_000,
-    "empty": "",
-    "unknown key": "colour = 1\n" + DEFAULT,
-    "unknown key in a table": changed("refusal_p =", "refusal_q = 1\nrefusal_p ="),
-    "missing table": changed("[thresholds]", "[severity.x]"),
-    "missing severity": changed('info = "pass"\n', ""),
-    "unknown severity": changed("info =", "trivial ="),
-    "unknown action": changed('info = "pass"', 'info = "ignore"'),
-    "threshold in words": changed("refusal_points = 10.0", 'refusal_points = "ten"'),
-    "severity of a rule in words": DEFAULT + 'card-missing = "awful"\n',
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_policy_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
-    file, text = tmp_path / "p.toml", BAD[name]
-    file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ScanError) as error:
-        Policy.open(file)
-    assert str(error.value).startswith("policy p.toml: ")
-    assert str(error.value).isprintable()
-
-
-def test_a_policy_that_names_a_rule_nobody_declares_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "p.toml").write_text(DEFAULT + 'card-mising = "high"\n')
-    with pytest.raises(ScanError, match="card-mising"):
-        Policy.open(tmp_path / "p.toml").check_rules(rules())
-
-
-def test_a_folder_or_a_missing_file_is_not_a_policy(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "none.toml"):
-        with pytest.raises(ScanError, match="cannot be read"):
-            Policy.open(path)
-
-
-def test_the_shipped_policy_requires_probes_that_exist() -> None:
-    from scanner.probe import probes
-
-    assert {*Policy.open().require.files, *Policy.open().require.behaviour} <= {p.id for p in probes()}
 
 
 def test_every_rule_says_what_a_reader_needs() -> None:

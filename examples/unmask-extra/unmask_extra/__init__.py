@@ -1,0 +1,1 @@
+"""A probe and a report of one's own."""
