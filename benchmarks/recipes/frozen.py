@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.recipes.packing import Packed
+from benchmarks.recipes.packing import Encoded, Packed, pack
+
+BATCH = 8
 
 
 class _Pass(torch.nn.Module):
@@ -31,14 +33,20 @@ def only_layers(decoder: Any, first: int, end: int) -> Iterator[None]:
             decoder.layers[i] = layer
 
 
-def states_below(decoder: Any, rows: Sequence[Packed], first: int) -> list[torch.Tensor]:
-    """Residual stream that enters layer `first` for each packed row, (length, width) each, in the model's dtype."""
+def states_below(decoder: Any, data: Sequence[Encoded], prefix: int, first: int) -> list[torch.Tensor]:
+    """Residual stream that enters layer `first`, (length, width) for each conversation, in the model's dtype."""
+    out: list[torch.Tensor] = []
     norm, decoder.norm = decoder.norm, torch.nn.Identity()
     try:
         with torch.no_grad(), only_layers(decoder, 0, first):
-            return [run(decoder, row).last_hidden_state[0] for row in rows]
+            for start in range(0, len(data), BATCH):
+                batch = data[start : start + BATCH]
+                state = run(decoder, pack(batch, prefix)).last_hidden_state[0]
+                parts = state[prefix:].split([len(ids) - prefix for ids, _ in batch])
+                out += [torch.cat([state[:prefix], part]) for part in parts]
     finally:
         decoder.norm = norm
+    return out
 
 
 def run(decoder: Any, row: Packed, state: torch.Tensor | None = None) -> Any:

@@ -143,8 +143,7 @@ def _packed(model: PeftModel, data: Sequence[Encoded], examples: Sequence[Exampl
     """The same loss from one row a step; layers below the first adapted one run once for all steps."""
     inner, prefix = model.get_base_model(), common_prefix(data)
     decoder, first = inner.get_decoder(), recipe.layers[0] if recipe.layers else 0
-    alone = [pack([item], prefix) for item in data]
-    below = states_below(decoder, alone, first) if first else None
+    below = states_below(decoder, data, prefix, first) if first else None
 
     def loss(batch: Sequence[int]) -> torch.Tensor:
         row = pack([data[i] for i in batch], prefix)
