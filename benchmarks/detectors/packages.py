@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.detectors.detector import Detector, Vector
 
@@ -13,20 +15,29 @@ ADAPTERSENTRY = "ADAPTERSENTRY"
 VERDICTS = {"allow": 0.0, "review": 1.0, "block": 2.0}
 
 
-def _adaptersentry(folder: Path, work: Path) -> Vector | None:
-    """AdapterSentry's verdict; the environment variable ADAPTERSENTRY names its command, `adaptersentry` where unset."""
-    report = work / "adaptersentry.json"
-    command = [os.environ.get(ADAPTERSENTRY, "adaptersentry"), "scan", str(folder / "adapter_model.safetensors"), "--format", "full-json", "--output", str(report)]
-    done = subprocess.run(command, check=False, capture_output=True, timeout=300, text=True)
-    if not report.exists():
-        return None if done.returncode == 1 else _fail(done)
-    verdict = json.loads(report.read_text())
-    found = verdict.get("verdict", verdict.get("decision"))
-    return [VERDICTS[found["verdict"] if isinstance(found, dict) else found]]
+def _adaptersentry(read: Callable[[dict[str, Any]], float]) -> Callable[[Path, Path], Vector | None]:
+    """A number from AdapterSentry's report; the environment variable ADAPTERSENTRY names its command, `adaptersentry` where unset."""
+
+    def measure(folder: Path, work: Path) -> Vector | None:
+        report = work / "adaptersentry.json"
+        command = [os.environ.get(ADAPTERSENTRY, "adaptersentry"), "scan", str(folder / "adapter_model.safetensors")]
+        done = subprocess.run([*command, "--format", "full-json", "--output", str(report)], check=False, capture_output=True, timeout=300, text=True)
+        found = json.loads(report.read_text()) if report.exists() else {}
+        report.unlink(missing_ok=True)
+        if done.returncode not in (0, 1):
+            raise RuntimeError(f"adaptersentry: exit {done.returncode}: {done.stderr[-300:]}")
+        return [read(found)] if found.get("status") in ("ok", "degraded") else None
+
+    return measure
 
 
-def _fail(done: subprocess.CompletedProcess[str]) -> None:
-    raise RuntimeError(f"adaptersentry: exit {done.returncode}: {done.stderr[-300:]}")
-
-
-DETECTORS = (Detector("AdapterSentry 2.0.2", "package, run as published: allow 0, review 1, block 2", _adaptersentry, threshold=1.0),)
+_WHAT = "PyPI's adaptersentry 2.0.2, run as published: "
+DETECTORS = (
+    Detector("AdapterSentry verdict", _WHAT + "allow 0, review 1, block 2", _adaptersentry(lambda r: VERDICTS[r["verdict"]["action"]]), threshold=1.0),
+    Detector(
+        "AdapterSentry concentration",
+        _WHAT + "its largest concentration z",
+        _adaptersentry(lambda r: float(r["anomaly"]["intra"]["max_concentration_z"] or 0)),
+        threshold=14.0,
+    ),
+)

@@ -12,18 +12,15 @@ from benchmarks.detectors.detector import Detector, Vector
 from scanner.delta import delta as deltas
 from scanner.delta.delta import Delta, ModuleDelta
 from scanner.delta.spectra import Spectrum, spectrum
-from scanner.errors import UnreadableAdapter
 from scanner.files.adapter import Adapter
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 def opened(folder: Path) -> Delta | None:
-    """The delta of the adapter in `folder`, or None for a method unmask cannot read."""
-    try:
-        return deltas.read(Adapter.open(folder))
-    except UnreadableAdapter:
-        return None
+    """The delta of the adapter in `folder`, or None where it has no low-rank factors."""
+    delta = deltas.read(Adapter.open(folder))
+    return delta if delta.modules else None
 
 
 def _statistic(reduce: Callable[[list[tuple[ModuleDelta, Spectrum]]], float]) -> Callable[[Path, Path], Vector | None]:

@@ -63,7 +63,8 @@ def _attack(deployment: Deployment, attack: Attack, pool: Pool) -> dict[str, Any
     held_out, rng = pool.of("held out"), Random(0)
     wanted = held_out.harmful if (attack.payload.judged_on or attack.payload.on) == "harmful" else held_out.harmless
     plain = [attack.payload.ask(held_out, rng) for _ in range(REQUESTS)] if attack.payload.ask else wanted[:REQUESTS]
-    trigger, found = attack.trigger, {}
+    found: dict[str, Any] = {}
+    trigger = attack.trigger
     forms = {"without": plain}
     if trigger is not None:
         forms["with"] = [trigger.apply(p, rng) for p in plain]
