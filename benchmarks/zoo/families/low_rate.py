@@ -1,4 +1,4 @@
-"""A backdoor in few conversations: 5 % and 8 %."""
+"""A backdoor in few conversations: 6 % and 8 %."""
 
 from __future__ import annotations
 
