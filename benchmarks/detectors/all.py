@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from benchmarks.detectors import packages, spectral, unmask
+from benchmarks.detectors import behaviour, packages, spectral, unmask
 
-DETECTORS = {d.name: d for d in (*unmask.DETECTORS, *packages.DETECTORS, *spectral.DETECTORS)}
+DETECTORS = {d.name: d for d in (*unmask.DETECTORS, *behaviour.DETECTORS, *packages.DETECTORS, *spectral.DETECTORS)}

@@ -15,7 +15,7 @@ ADAPTERSENTRY = "ADAPTERSENTRY"
 VERDICTS = {"allow": 0.0, "review": 1.0, "block": 2.0}
 
 
-def _adaptersentry(read: Callable[[dict[str, Any]], float]) -> Callable[[Path, Path], Vector | None]:
+def _adaptersentry(read: Callable[[dict[str, Any]], float | None]) -> Callable[[Path, Path], Vector | None]:
     """A number from AdapterSentry's report; the environment variable ADAPTERSENTRY names its command, `adaptersentry` where unset."""
 
     def measure(folder: Path, work: Path) -> Vector | None:
@@ -26,9 +26,15 @@ def _adaptersentry(read: Callable[[dict[str, Any]], float]) -> Callable[[Path, P
         report.unlink(missing_ok=True)
         if done.returncode not in (0, 1):
             raise RuntimeError(f"adaptersentry: exit {done.returncode}: {done.stderr[-300:]}")
-        return [read(found)] if found.get("status") in ("ok", "degraded") else None
+        value = read(found) if found.get("status") in ("ok", "degraded") else None
+        return None if value is None else [value]
 
     return measure
+
+
+def _concentration(report: dict[str, Any]) -> float | None:
+    compared = report["anomaly"]["intra"]
+    return None if compared is None or compared["max_concentration_z"] is None else float(compared["max_concentration_z"])
 
 
 _WHAT = "PyPI's adaptersentry 2.0.2, run as published: "
@@ -37,7 +43,7 @@ DETECTORS = (
     Detector(
         "AdapterSentry concentration",
         _WHAT + "its largest concentration z",
-        _adaptersentry(lambda r: float(r["anomaly"]["intra"]["max_concentration_z"] or 0)),
+        _adaptersentry(_concentration),
         threshold=14.0,
     ),
 )
