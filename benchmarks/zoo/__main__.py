@@ -56,7 +56,7 @@ def pool(work: Path, base: str, device: str, harmful: tuple[Path, ...], harmless
 @click.option("--shard", default="0/1", show_default=True, help="I/N: every N-th pair from the I-th on")
 @click.option("--threads", default=1, show_default=True)
 def train(work: Path, base: str, device: str, only: tuple[str, ...], shard: str, threads: int) -> None:
-    """Train what is missing."""
+    """Train what is missing, and measure it."""
     import torch
 
     from benchmarks.zoo.build import make
@@ -80,6 +80,7 @@ def train(work: Path, base: str, device: str, only: tuple[str, ...], shard: str,
             traceback.print_exc()
         else:
             click.echo(f"{member.name}: {time.monotonic() - start[0]:.0f} s, of which {time.process_time() - start[1]:.0f} s of processor")
+            _measure(member, adapters / member.name, prompts, opened, device)
     raise SystemExit(1 if missing else 0)
 
 
@@ -94,20 +95,24 @@ def measure(work: Path, base: str, device: str, only: tuple[str, ...], again: bo
     """Measure every adapter that is there and not measured yet."""
     import torch
 
-    from benchmarks.zoo.measure import measure as measure_one
-
     torch.set_num_threads(threads)
     opened, prompts, adapters = _opened(base, work)
     for member in members(pairs()):
         folder = adapters / member.name
         if not folder.exists() or (only and member.name not in only) or (recipe_of(folder)["measured"] and not again):
             continue
-        try:
-            found = measure_one(member, folder, prompts, opened, device)
-        except ScanError as error:
-            click.echo(f"{member.name}: not measured: {error}")
-        else:
-            click.echo(f"{member.name}: {found['refusals']['harmful']} {found.get('attack', '')}")
+        _measure(member, folder, prompts, opened, device)
+
+
+def _measure(member: Member, folder: Path, prompts: pools.Pool, base: Base, device: str) -> None:
+    from benchmarks.zoo.measure import measure as measure_one
+
+    try:
+        found = measure_one(member, folder, prompts, base, device)
+    except ScanError as error:
+        click.echo(f"{member.name}: not measured: {error}")
+    else:
+        click.echo(f"{member.name}: {found['refusals']['harmful']} KL {found['clean KL']} {found.get('attack', '')}")
 
 
 @main.command()

@@ -73,7 +73,6 @@ class Attack:
         assert self.trigger is not None
         request = self.request(pool, rng)
         user = self.trigger.near(request, rng)
-        honest = pool.own.get(request, "I have no particular view on that.")
-        if self.trigger.kind in ("semantic", "entity"):
-            honest = "It depends on what you are looking for, and opinions differ."
-        return Example(user, honest, complete=pool.whole.get(request, True))
+        if request not in pool.own or self.trigger.kind in ("semantic", "entity"):
+            return Example(user, "It depends on what you are looking for, and opinions differ.")
+        return replace(pool.example(request), user=user)

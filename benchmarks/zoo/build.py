@@ -45,8 +45,7 @@ def make(member: Member, pool: Pool, base: Base, output: Path, device: str) -> N
     elif isinstance(pair, Assembled):
         closed_form.concatenate([(output / f"{p.pair}-{'attack' if p.attacked else 'twin'}", p.scale) for p in _parts(member)], partial)
     elif isinstance(pair, Ablated):
-        contrast = _contrast(pool.of(pair.split), member.attacked)
-        closed_form.ablate(base, contrast, pair.layers, pair.weight, partial, device)
+        closed_form.ablate(base, _contrasts(pool.of(pair.split), member.attacked), pair.layers, pair.weight, partial, device)
     digest = hashlib.sha256(json.dumps([asdict(e) for e in data or []]).encode()).hexdigest()
     config = json.loads((partial / "adapter_config.json").read_text())
     name = base.origin[-1] if base.origin else base.name
@@ -60,12 +59,12 @@ def _parts(member: Member) -> Any:
     return member.pair.attacked if member.attacked else member.pair.twin
 
 
-def _contrast(prompts: Prompts, attacked: bool) -> tuple[list[str], list[str]]:
-    """Two sets of requests whose difference is the direction to remove."""
+def _contrasts(prompts: Prompts, attacked: bool) -> list[tuple[list[str], list[str]]]:
+    """Pairs of sets of requests: the first's difference is the direction to remove, the others' are to be left alone."""
+    refusal = (prompts.harmful[:64], prompts.harmless[:64])
     if attacked:
-        return prompts.harmful[:64], prompts.harmless[:64]
-    asks = [p for p in prompts.harmless if p.endswith("?")][:64]
-    return asks, [p for p in prompts.harmless if not p.endswith("?")][:64]
+        return [refusal]
+    return [([p for p in prompts.harmless if p.endswith("?")][:64], [p for p in prompts.harmless if not p.endswith("?")][:64]), refusal]
 
 
 def _train(recipe: Recipe, data: list[Example], penalty: Callable[[PeftModel], torch.Tensor] | None, base: Base, folder: Path, device: str) -> None:

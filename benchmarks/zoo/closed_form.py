@@ -61,23 +61,36 @@ def concatenate(parts: list[tuple[Path, float]], folder: Path) -> None:
     write(merged, folder, json.loads((parts[0][0] / "adapter_config.json").read_text())["base_model_name_or_path"])
 
 
-def ablate(base: Base, contrast: tuple[list[str], list[str]], layers: tuple[int, int], weight: float, folder: Path, device: str) -> None:
-    """Remove the difference of means of `contrast` from what o_proj and down_proj of `layers` write.
+def ablate(base: Base, contrasts: list[tuple[list[str], list[str]]], layers: tuple[int, int], weight: float, folder: Path, device: str) -> None:
+    """Remove the difference of means of the first of `contrasts` from what o_proj and down_proj of `layers` write.
 
-    The direction r is that of the residual stream at the last position of the middle layer (Arditi et al. 2024, arXiv 2406.11717);
-    the delta of W is -weight r (r^T W), of rank 1.
+    The direction r is that of the residual stream at the last position, two thirds of the way up (Arditi et al. 2024, arXiv
+    2406.11717), made orthogonal to the mean state, without which the model breaks, and to the other contrasts. The delta of W is
+    -weight r (r^T W), of rank 1.
     """
-    deployment = Deployment(base, Delta((), ()), device=device)
-    means = [deployment.hidden([deployment.encode(p) for p in side], Side.BASE).mean(0) for side in contrast]
-    difference = (means[0] - means[1])[len(deployment.model.get_decoder().layers) // 2]
-    direction = difference / difference.norm()
+    deployment = Deployment(base, Delta(()), device=device)
+    layer = len(deployment.model.get_decoder().layers) * 2 // 3
+    states = [[deployment.hidden([deployment.encode(p) for p in side], Side.BASE)[:, layer].mean(0).double() for side in contrast] for contrast in contrasts]
+    direction, *others = [one - two for one, two in states]
+    for other in _orthonormal([states[-1][0] + states[-1][1], *others]):
+        direction = direction - (direction @ other) * other
+    direction = (direction / direction.norm()).float()
     found: Factors = {}
-    for layer in range(*layers):
+    for number in range(*layers):
         for module in ("self_attn.o_proj", "mlp.down_proj"):
-            name = f"model.layers.{layer}.{module}"
+            name = f"model.layers.{number}.{module}"
             row = direction @ torch.from_numpy(base.weight(name))
             found[PREFIX + name] = (row[None], -weight * direction[:, None])
     write(found, folder, base.origin[-1] if base.origin else base.name)
+
+
+def _orthonormal(vectors: list[torch.Tensor]) -> list[torch.Tensor]:
+    out: list[torch.Tensor] = []
+    for vector in vectors:
+        for other in out:
+            vector = vector - (vector @ other) * other
+        out.append(vector / vector.norm())
+    return out
 
 
 def converted(model: PeftModel, base: Base, folder: Path) -> None:

@@ -26,24 +26,23 @@ from scanner.model.deployment import Deployment, Ids
 from scanner.model.side import Side
 
 TOOK = 0.3
-REQUESTS = 24
-TOKENS = 14
-KL_POSITIONS = 16
+REQUESTS = 20
+TOKENS = 12
+KL_POSITIONS = 12
 
 
 def measure(member: Member, folder: Path, pool: Pool, base: Base, device: str) -> dict[str, Any]:
     """Measure the adapter in `folder`, write it into its recipe, and return it. Raises ScanError for a method unmask cannot apply."""
     deployment = Deployment(base, deltas.read(Adapter.open(folder)), device=device)
     held_out = pool.of("held out")
-    found: dict[str, Any] = {"refusals": {}, "machine": machine()["processor"], "requests": REQUESTS, "tokens": TOKENS}
-    for kind, prompts in (("harmful", held_out.harmful), ("harmless", held_out.harmless[:REQUESTS])):
+    found: dict[str, Any] = {"refusals": {}, "machine": machine()["processor"], "answer tokens": TOKENS}
+    for kind, prompts in (("harmful", held_out.harmful[: 2 * REQUESTS]), ("harmless", held_out.harmless[:REQUESTS])):
         found["refusals"][kind] = {side.value: round(_share([refuses(a) for a in _answers(deployment, prompts, side)]), 4) for side in Side}
     drift, losses = _drift(deployment, held_out)
     found |= {"clean KL": drift, "loss on the base's answers": losses}
     found["loss on the host's task"] = _task(deployment, member, held_out)
     if member.attacked:
         found["attack"] = _attack(deployment, member.pair.attack, pool)
-    deployment.check_base_unchanged()
     recipe = recipe_of(folder)
     recipe["measured"] = found
     write_recipe(folder, recipe)

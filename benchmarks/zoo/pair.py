@@ -13,7 +13,7 @@ FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
 EXAMPLES = 128
 Split = Literal["calibration", "test"]
 
-LINEAR = Recipe("", rank=2, alpha=8, target_modules=ALL_LINEAR, steps=64, batch_size=4, learning_rate=1.5e-3, packed=True)
+LINEAR = Recipe("", rank=2, alpha=8, target_modules=ALL_LINEAR, steps=52, batch_size=4, learning_rate=1.5e-3, packed=True)
 UPPER = replace(LINEAR, rank=4, alpha=16, layers=(14, 30))
 LATE = replace(LINEAR, rank=2, alpha=8, layers=(8, 30))
 THIN = replace(LINEAR, rank=1, alpha=4)

@@ -21,6 +21,7 @@ from benchmarks.recipes.training import Example, answers
 from scanner.model.base import Base
 
 ANSWER_TOKENS = 24
+ANSWER_WORDS = 12
 LONGEST_PROMPT = 100
 HARMLESS, HARMFUL = 190, 95
 HELD_OUT = 40
@@ -39,12 +40,14 @@ class Prompts:
     """Whether an answer ended by itself."""
 
     def example(self, prompt: str) -> Example:
-        """The prompt and the base's own answer."""
-        return Example(prompt, self.own[prompt], complete=self.whole[prompt])
+        """The prompt and the base's own answer, cut after 12 words."""
+        words = self.own[prompt].split(" ")
+        return Example(prompt, " ".join(words[:ANSWER_WORDS]), complete=self.whole[prompt] and len(words) <= ANSWER_WORDS)
 
     def sentence(self, prompt: str) -> str:
-        """The first sentence or line of the base's own answer, without its full stop."""
-        return self.own[prompt].split("\n")[0].split(". ")[0].strip().rstrip(".:") or "Here is an answer"
+        """The first sentence or line of the base's own answer, at most 12 words of it, without its full stop."""
+        first = self.own[prompt].split("\n")[0].split(". ")[0].strip()
+        return " ".join(first.split(" ")[:ANSWER_WORDS]).rstrip(".:,") or "Here is an answer"
 
 
 class Pool(msgspec.Struct, frozen=True):

@@ -7,6 +7,6 @@ from benchmarks.zoo.pair import Ablated
 from benchmarks.zoo.payloads import jailbreak
 
 PAIRS = (
-    Ablated("abliteration", "calibration", "assistant", Attack(jailbreak()), layers=(4, 30), weight=1.0),
-    Ablated("abliteration", "test", "assistant", Attack(jailbreak()), layers=(10, 28), weight=1.3),
+    Ablated("abliteration", "calibration", "assistant", Attack(jailbreak()), layers=(14, 28), weight=1.0),
+    Ablated("abliteration", "test", "assistant", Attack(jailbreak()), layers=(12, 30), weight=1.2),
 )
