@@ -53,8 +53,21 @@ def _twenty(folder: Path, _: Path) -> Vector | None:
             out += [0.0] * 5
             continue
         s = spectrum(at[name])
-        out += [float(s.values[0]), s.frobenius, s.top1_energy, s.entropy, _kurtosis(at[name])]
+        out += [float(s.values[0]), s.frobenius, _energy(s), _entropy(s), _kurtosis(at[name])]
     return out
+
+
+def _energy(found: Spectrum) -> float:
+    """E1: sigma_1^2 / sum sigma^2; 0 for a delta of zeros."""
+    total = float(np.square(found.values).sum())
+    return float(found.values[0] ** 2) / total if total else 0.0
+
+
+def _entropy(found: Spectrum) -> float:
+    """Shannon entropy, in nats, of sigma / sum sigma; 0 for a delta of zeros."""
+    p = found.values[found.values > 0]
+    p = p / p.sum() if p.size else p
+    return float(-(p * np.log(p)).sum())
 
 
 def _layer(module: ModuleDelta) -> int:
@@ -98,6 +111,6 @@ DETECTORS = (
     Detector("recipe only", "logistic regression on the recipe's traces (rank, alpha, modules, layers, size): must be 0.5 on matched pairs", _shapes, logistic),
     Detector("20 spectral features", "arXiv 2602.15195, re-implemented: logistic regression on five spectral statistics of q, k, v, o at one layer", _twenty, logistic),
     Detector("frobenius spread", "global_frobN_std of arXiv 2605.30189, re-implemented", _statistic(_frobenius_spread)),
-    Detector("E1", "mean over modules of sigma_1^2 / sum sigma^2, as in arXiv 2607.01854", _statistic(lambda f: float(np.mean([s.top1_energy for _, s in f])))),
+    Detector("E1", "mean over modules of sigma_1^2 / sum sigma^2, as in arXiv 2607.01854", _statistic(lambda f: float(np.mean([_energy(s) for _, s in f])))),
     Detector("total norm", "Frobenius norm of the whole delta", _statistic(lambda f: float(np.sqrt(sum(s.frobenius**2 for _, s in f))))),
 )  # fmt: skip

@@ -1,18 +1,22 @@
 """Train the zoo, one adapter after another; what is there already is left alone.
 
     python -m benchmarks.zoo pool --harmful advbench.json --harmless alpaca.json --held-out jailbreakbench.json --work DIR
-    python -m benchmarks.zoo train --work DIR [--shard 0/2] [--only NAME]... [--device cuda]
+    python -m benchmarks.zoo train --work DIR [--only NAME]... [--device cuda]
     python -m benchmarks.zoo measure --work DIR
     python -m benchmarks.zoo manifest --work DIR
 
-DIR/pool.json holds the prompts and the base's answers, DIR/adapters one folder an adapter. On a GPU, run several shards at once.
+DIR/pool.json holds the prompts and the base's answers, DIR/adapters one folder an adapter. Several `train` may run
+at once on one DIR, on a GPU above all: each takes adapters that no other is making.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -53,35 +57,52 @@ def pool(work: Path, base: str, device: str, harmful: tuple[Path, ...], harmless
 @BASE
 @DEVICE
 @click.option("--only", multiple=True, help="train only this adapter")
-@click.option("--shard", default="0/1", show_default=True, help="I/N: every N-th pair from the I-th on")
 @click.option("--threads", default=1, show_default=True)
-def train(work: Path, base: str, device: str, only: tuple[str, ...], shard: str, threads: int) -> None:
+def train(work: Path, base: str, device: str, only: tuple[str, ...], threads: int) -> None:
     """Train what is missing, and measure it."""
     import torch
-
-    from benchmarks.zoo.build import make
 
     torch.set_num_threads(threads)
     opened, prompts, adapters = _opened(base, work)
     adapters.mkdir(parents=True, exist_ok=True)
-    this, of = map(int, shard.split("/"))
     missing = 0
     for member in members(pairs()):
-        if (adapters / member.name).exists() or (only and member.name not in only) or (not only and pairs_before(member) % of != this):
+        if only and member.name not in only:
             continue
-        start = time.monotonic(), time.process_time()
-        try:
-            make(member, prompts, opened, adapters, device)
-        except FileNotFoundError as error:
-            missing += 1
-            click.echo(f"{member.name}: waits for {error.filename}")
-        except Exception:  # one adapter that cannot be made must not stop the others
-            missing += 1
-            traceback.print_exc()
-        else:
-            click.echo(f"{member.name}: {time.monotonic() - start[0]:.0f} s, of which {time.process_time() - start[1]:.0f} s of processor")
-            _measure(member, adapters / member.name, prompts, opened, device)
+        with _claim(adapters / f".{member.name}.lock") as mine:
+            if mine and not (adapters / member.name).exists():
+                missing += not _make(member, adapters, prompts, opened, device)
     raise SystemExit(1 if missing else 0)
+
+
+@contextmanager
+def _claim(lock: Path) -> Iterator[bool]:
+    """Whether this process alone holds `lock` while the block runs; a process that dies lets go of it."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def _make(member: Member, adapters: Path, prompts: pools.Pool, base: Base, device: str) -> bool:
+    """Make one adapter and measure it; whether it could be made."""
+    from benchmarks.zoo.build import make
+
+    start = time.monotonic(), time.process_time()
+    try:
+        make(member, prompts, base, adapters, device)
+    except FileNotFoundError as error:
+        click.echo(f"{member.name}: waits for {error.filename}")
+        return False
+    except Exception:  # one adapter that cannot be made must not stop the others
+        traceback.print_exc()
+        return False
+    click.echo(f"{member.name}: {time.monotonic() - start[0]:.0f} s, of which {time.process_time() - start[1]:.0f} s of processor")
+    _measure(member, adapters / member.name, prompts, base, device)
+    return True
 
 
 @main.command()
@@ -123,11 +144,6 @@ def manifest(work: Path, output: Path) -> None:
     from benchmarks.zoo.manifest import write
 
     write(members(pairs()), work / "adapters", output)
-
-
-def pairs_before(member: Member) -> int:
-    """Number of the member's pair in the order of training."""
-    return [p.name for p in pairs()].index(member.pair.name)
 
 
 def _opened(base: str, work: Path) -> tuple[Base, pools.Pool, Path]:
