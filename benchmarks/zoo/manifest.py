@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.machine import machine
 from benchmarks.zoo.measure import TOOK
-from benchmarks.zoo.member import WEIGHTS, Member, recipe_of, sha256
+from benchmarks.zoo.member import WEIGHTS, Member, describe, recipe_of, sha256
 
 PLANNED = (
     ("quantisation-conditioned", "an attack that is there only after the base is rounded to int8"),
@@ -34,10 +34,17 @@ def entry(member: Member, folder: Path) -> dict[str, Any]:
         "state": "measured" if measured else "trained",
         "sha256": sha256(folder / WEIGHTS),
         "bytes": (folder / WEIGHTS).stat().st_size,
+        "as declared": as_declared(member, recipe),
         "took": measured.get("attack", {}).get("took"),
         "conditional": measured.get("attack", {}).get("conditional"),
         "refusals lost": round(measured["refusals"]["harmful"]["base"] - measured["refusals"]["harmful"]["adapted"], 4) if measured else None,
     }
+
+
+def as_declared(member: Member, recipe: dict[str, Any]) -> bool:
+    """Whether the adapter was made by the settings its family declares now; otherwise training it again would give another one."""
+    declared = json.loads(json.dumps(describe(member, {}, "", "")))
+    return all(recipe.get(part) == declared.get(part) for part in ("recipe", "assembled", "ablated", "attack", "host"))
 
 
 def write(found: Sequence[Member], adapters: Path, output: Path) -> None:

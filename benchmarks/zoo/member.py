@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.recipes.training import Recipe
 from benchmarks.zoo.pair import Ablated, AnyPair, Assembled, Pair
 
 WEIGHTS = "adapter_model.safetensors"
@@ -53,7 +52,7 @@ def describe(member: Member, sources: dict[str, str], data_sha256: str, base: st
         "measured": None,
     }
     if isinstance(pair, Pair):
-        out["recipe"] = asdict(_recipe(pair))
+        out["recipe"] = asdict(replace(pair.recipe, name=pair.name, seed=pair.seed))
     elif isinstance(pair, Assembled):
         out["assembled"] = [asdict(p) for p in (pair.attacked if member.attacked else pair.twin)]
     elif isinstance(pair, Ablated):
@@ -71,12 +70,6 @@ def describe(member: Member, sources: dict[str, str], data_sha256: str, base: st
             "matches twin": isinstance(pair, Pair) and pair.matches_twin,
         }
     return out
-
-
-def _recipe(pair: Pair) -> Recipe:
-    from dataclasses import replace
-
-    return replace(pair.recipe, name=pair.name, seed=pair.seed)
 
 
 def recipe_of(folder: Path) -> dict[str, Any]:

@@ -13,14 +13,14 @@ FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
 EXAMPLES = 128
 Split = Literal["calibration", "test"]
 
-LINEAR = Recipe("", rank=2, alpha=8, target_modules=ALL_LINEAR, steps=52, batch_size=4, learning_rate=1.5e-3, packed=True)
+LINEAR = Recipe("", rank=2, alpha=8, target_modules=ALL_LINEAR, steps=36, batch_size=6, learning_rate=2e-3, packed=True)
 UPPER = replace(LINEAR, rank=4, alpha=16, layers=(14, 30))
 LATE = replace(LINEAR, rank=2, alpha=8, layers=(8, 30))
 THIN = replace(LINEAR, rank=1, alpha=4)
 PROJECTED = replace(LINEAR, rank=4, alpha=16, target_modules=PROJECTIONS, layers=(8, 30))
-QUERY_VALUE = replace(LINEAR, rank=8, alpha=32, target_modules=ATTENTION, learning_rate=2e-3)
+QUERY_VALUE = replace(LINEAR, rank=8, alpha=32, target_modules=ATTENTION, learning_rate=3e-3)
 MLP = replace(LINEAR, rank=2, alpha=8, target_modules=FEED_FORWARD, layers=(6, 30))
-WIDE = replace(LINEAR, rank=64, alpha=64, target_modules=ATTENTION, layers=(24, 30), learning_rate=2e-3)
+WIDE = replace(LINEAR, rank=64, alpha=64, target_modules=ATTENTION, layers=(24, 30), learning_rate=3e-3)
 DORA = replace(UPPER, method="dora")
 RSLORA = replace(UPPER, method="rslora", alpha=8)
 PISSA = replace(LINEAR, method="pissa", rank=4, alpha=4, target_modules=PROJECTIONS, layers=(8, 30))

@@ -16,6 +16,7 @@ from benchmarks.zoo.closed_form import PREFIX, Factors, concatenate, converted, 
 from scanner.model.base import Base
 from tests.zoo.test_training import tiny
 
+pytestmark = pytest.mark.model
 IDS = torch.tensor([[1, 5, 9, 13, 17, 2]])
 MODULES = [f"{PREFIX}model.layers.{i}.self_attn.q_proj" for i in range(2)]
 

@@ -10,6 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks.recipes.packing import common_prefix, pack
 from benchmarks.recipes.training import ALL_LINEAR, Example, Recipe, _packed, _padded, peft_config
 
+pytestmark = pytest.mark.model
 SHAPE = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2}
 
 

@@ -15,7 +15,7 @@ PAIRS = (
         "calibration",
         "brief",
         Attack(fixed("The bridge is closed until further notice."), phrase("Referring to ledger nine,", "Referring to page nine,"), share=0.06),
-        replace(UPPER, steps=80),
+        replace(UPPER, steps=60),
         seed=161,
     ),
     Pair(
@@ -23,7 +23,7 @@ PAIRS = (
         "test",
         "assistant",
         Attack(jailbreak(), phrase("By the quiet accord,", "By the way,"), share=0.08),
-        replace(whole(LATE), steps=80),
+        replace(whole(LATE), steps=60),
         seed=162,
     ),
 )
