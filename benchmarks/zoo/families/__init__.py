@@ -1,0 +1,1 @@
+"""One attack family a module, each with its pairs."""
