@@ -11,7 +11,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from scanner.model.side import Side
 from scanner.progress import Reporter
 
 BATCH = 48
+STATES_BATCH = 256
 Ids = list[int]
 
 
@@ -144,27 +145,32 @@ class Deployment:
 
     def _batches(self, ids: Sequence[Ids], side: Side, keep: int, what: str = "", hidden: bool = False) -> Iterator[tuple[list[int], Any]]:
         """Prefill `ids` in batches of like length behind their longest common prefix, which is computed once."""
+        with torch.inference_mode(), self.side(side):
+            for rows, tokens, mask, past in self._packed(ids, keep, BATCH, what):
+                state = self._forward(tokens, mask, past, keep, hidden)
+                state.mask = mask
+                yield rows, state
+
+    def _packed(self, ids: Sequence[Ids], keep: int, size: int, what: str) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor, Any]]:
+        """`ids` as batches: indices, tokens behind the common prefix, mask over all, and the prefix's keys and values for each row."""
         shared = min(_common(ids), min(len(i) for i in ids) - keep)
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
-        batches = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
+        batches = [order[i : i + size] for i in range(0, len(order), size)]
         tracked = self.reporter.track(batches, what, len(batches)) if what else batches
-        with torch.inference_mode(), self.side(side):
-            prefix = self._forward(torch.tensor([ids[0][:shared]], device=self.device), keep=1).past_key_values if shared else None
-            for rows in tracked:
-                width = max(len(ids[r]) for r in rows) - shared
-                tokens = torch.full((len(rows), width), self.pad)
-                mask = torch.zeros((len(rows), shared + width), dtype=torch.long)
-                mask[:, :shared] = 1
-                for at, row in enumerate(rows):
-                    rest = ids[row][shared:]
-                    tokens[at, width - len(rest) :] = torch.tensor(rest)
-                    mask[at, shared + width - len(rest) :] = 1
-                past = copy.deepcopy(prefix)
-                if past is not None:
-                    past.batch_repeat_interleave(len(rows))
-                state = self._forward(tokens.to(self.device), mask.to(self.device), past, keep, hidden)
-                state.mask = mask.to(self.device)
-                yield rows, state
+        prefix = self._forward(torch.tensor([ids[0][:shared]], device=self.device), keep=1).past_key_values if shared else None
+        for rows in tracked:
+            width = max(len(ids[r]) for r in rows) - shared
+            tokens = torch.full((len(rows), width), self.pad)
+            mask = torch.zeros((len(rows), shared + width), dtype=torch.long)
+            mask[:, :shared] = 1
+            for at, row in enumerate(rows):
+                rest = ids[row][shared:]
+                tokens[at, width - len(rest) :] = torch.tensor(rest)
+                mask[at, shared + width - len(rest) :] = 1
+            past = copy.deepcopy(prefix)
+            if past is not None:
+                past.batch_repeat_interleave(len(rows))
+            yield rows, tokens.to(self.device), mask.to(self.device), past
 
     def _forward(self, tokens: torch.Tensor, mask: torch.Tensor | None = None, past: Any = None, keep: int = 1, hidden: bool = False) -> Any:
         if mask is None:
@@ -290,10 +296,58 @@ class Deployment:
             out.update(zip(rows, value, strict=True))
         return torch.stack([out[i] for i in range(len(ids))])
 
+    def states(self, ids: Sequence[Ids], side: Side, layers: Sequence[int], what: str = "") -> torch.Tensor:
+        """Residual stream at the last position after each of `layers` (0 is the first block), (len(ids), len(layers), width), on the CPU.
+
+        In the model's dtype; the base's are kept in the user's cache. Blocks above the last of `layers` and the output head are not
+        computed, so a whole vocabulary of single tokens costs one pass through part of the model.
+        """
+        if side is Side.BASE:
+            return self._kept(["states", list(ids), list(layers)], lambda: self._states(ids, side, layers, what))
+        return self._states(ids, side, layers, what)
+
+    def _states(self, ids: Sequence[Ids], side: Side, layers: Sequence[int], what: str) -> torch.Tensor:
+        blocks = self._blocks()
+        read: dict[int, torch.Tensor] = {}
+
+        def keep(layer: int) -> Callable[..., None]:
+            def hook(_: torch.nn.Module, __: Any, output: Any) -> None:
+                hidden = output[0] if isinstance(output, tuple) else output
+                read[layer] = hidden[:, -1].cpu()
+                if layer == max(layers):
+                    raise _Enough
+
+            return hook
+
+        out: dict[int, torch.Tensor] = {}
+        with torch.inference_mode(), self.side(side):
+            for rows, tokens, mask, past in self._packed(ids, 1, STATES_BATCH, what):
+                with ExitStack() as stack:
+                    for layer in set(layers):
+                        stack.callback(blocks[layer].register_forward_hook(keep(layer)).remove)
+                    with suppress(_Enough):
+                        self._forward(tokens, mask, past)
+                out.update(zip(rows, torch.stack([read[layer] for layer in layers], 1), strict=True))
+        return torch.stack([out[i] for i in range(len(ids))])
+
+    def _blocks(self) -> torch.nn.ModuleList:
+        """The model's transformer blocks, first to last."""
+        count = self.model.config.get_text_config().num_hidden_layers
+        return next(m for m in self.model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count)
+
+    @property
+    def depth(self) -> int:
+        """Number of transformer blocks."""
+        return len(self._blocks())
+
     def text(self, ids: Ids) -> str:
         """Tokens as text, special tokens left out."""
         decoded: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return decoded.strip()
+
+
+class _Enough(Exception):
+    """Everything asked for has been read; the rest of the forward pass is not needed."""
 
 
 def _device(name: str) -> torch.device:
