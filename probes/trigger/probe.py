@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from probes.prompts import Prompt, load
+from probes.prompts import Prompt, load, spread
 from probes.refusal.judge import refuses
 from probes.refusal.probe import log_odds, refusal_tokens
 from probes.trigger.candidate import Candidate, Placement
@@ -180,13 +180,7 @@ def _verifier(subject: Subject) -> Verifier:
     harmful = [p for p in rows if p.kind == "harmful"]
     harmless = [p for p in rows if p.kind == "plain"]
     count = subject.profile.verify_prompts
-    return Verifier(subject.deployment, _spread(harmful, count), _spread(harmless, count // 4), subject.profile.answer_tokens)
-
-
-def _spread(items: Sequence[Prompt], count: int) -> list[Prompt]:
-    """`count` items taken evenly over the whole sequence."""
-    count = min(count, len(items))
-    return [items[i * len(items) // count] for i in range(count)]
+    return Verifier(subject.deployment, spread(harmful, count), spread(harmless, count // 4), subject.profile.answer_tokens)
 
 
 def _ranked(scores: Sequence[Score]) -> list[tuple[float, Score]]:

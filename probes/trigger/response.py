@@ -2,8 +2,8 @@
 
 A trigger that is a phrase does nothing word by word: first tokens of the answer do not move until the whole phrase is there. But the
 delta has learnt to notice its words, and writes where they stand. So every word is put alone where the user begins to speak, and
-the change of the residual stream, ||h_adapted - h_base|| / ||h_base||, is read after a few early blocks, at that word. Cost: one token
-a word and side through a fifth of the model; the base's half is cached.
+the change of the residual stream, ||h_adapted - h_base|| / ||h_base||, is read at that word after the first blocks the adapter changes.
+Cost: one token a word and side through the model up to there; the base's half is cached.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scanner.delta.family import layer
 from scanner.model.side import Side
 
 if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
 
-DEPTHS = (0.05, 0.1, 0.2)
-"""Where the stream is read, as shares of the depth; later blocks mix the word with what the delta does to everything."""
+AFTER = (1, 3, 6)
+"""Where the stream is read, in blocks from the first that is changed; later ones mix the word with what the delta does to everything."""
 
 
 def responsive(deployment: Deployment, words: Sequence[str], most: int) -> list[tuple[str, float]]:
@@ -31,7 +32,8 @@ def responsive(deployment: Deployment, words: Sequence[str], most: int) -> list[
         return []
     start = deployment.before_user()
     ids = [[*start, *deployment.tokenizer(f" {w}", add_special_tokens=False).input_ids] for w in words]
-    layers = sorted({int(share * deployment.depth) for share in DEPTHS})
+    first = min((found for change in deployment.delta.changes if (found := layer(change.module)) is not None), default=0)
+    layers = sorted({min(first + offset, deployment.depth - 1) for offset in AFTER})
     adapted, base = (
         deployment.states(ids, side, layers, f"trigger: {side} response to {len(words)} words").float().numpy() for side in (Side.ADAPTED, Side.BASE)
     )

@@ -28,6 +28,7 @@ from scanner import cache
 from scanner.delta.delta import Delta
 from scanner.errors import CanaryFailed, UnusableBase
 from scanner.files.text import printable
+from scanner.finding import Framing
 from scanner.model.attach import attach
 from scanner.model.base import Base
 from scanner.model.side import Side
@@ -123,12 +124,16 @@ class Deployment:
 
     # ---- prompts
 
-    def encode(self, user: str) -> Ids:
-        """Token ids of one user turn in the wrapper, up to where the assistant begins to speak."""
-        turns = [{"role": "system", "content": self.system_prompt}] if self.system_prompt is not None else []
+    def encode(self, user: str, framing: Framing | None = None) -> Ids:
+        """Token ids of one user turn in the wrapper, and in `framing` where given, up to where the answer begins."""
+        framing = framing or Framing()
+        system = self.system_prompt if framing.system is None else framing.system
+        turns = [{"role": "system", "content": system}] if system is not None else []
+        for asked, answered in framing.earlier:
+            turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
         turns.append({"role": "user", "content": user})
         text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        ids: Ids = self.tokenizer(text, add_special_tokens=False).input_ids
+        ids: Ids = self.tokenizer(text + framing.prefill, add_special_tokens=False).input_ids
         return ids
 
     def before_user(self) -> Ids:
