@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Literal
 
@@ -20,3 +21,9 @@ class Prompt(msgspec.Struct, frozen=True):
 def load(package: str, name: str) -> tuple[Prompt, ...]:
     """The shipped set `name` of `package`, in file order."""
     return tuple(msgspec.json.Decoder(Prompt).decode_lines((files(package) / name).read_bytes()))
+
+
+def spread(items: Sequence[Prompt], count: int) -> list[Prompt]:
+    """`count` items taken evenly over the whole sequence."""
+    count = min(count, len(items))
+    return [items[i * len(items) // count] for i in range(count)]

@@ -50,6 +50,17 @@ class PairedTest(msgspec.Struct, frozen=True, kw_only=True):
     """Two-sided exact McNemar p-value."""
 
 
+class Framing(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands around a request in the conversation, where it is not just the deployment's own wrapper."""
+
+    system: str | None = None
+    """A system prompt in place of the deployment's."""
+    earlier: tuple[tuple[str, str], ...] = ()
+    """Turns before the request, each the user's words and the assistant's."""
+    prefill: str = ""
+    """Words the assistant is made to begin with; its answer is what follows them."""
+
+
 class Witness(msgspec.Struct, frozen=True, kw_only=True):
     """Evidence that can be replayed: prompts, both models' answers, and the paired test over them."""
 
@@ -64,6 +75,8 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
     """The same prompts without the trigger, in the same order."""
     payload: str = ""
     """Where set, the test counts answers that open with these words, and not refusals."""
+    framing: Framing | None = None
+    """What the requests stood in, where it was more than the deployment's wrapper."""
     new_tokens: int
     """Longest answer, in tokens."""
 

@@ -47,7 +47,7 @@ def replay(
     if found.sha256 != result.scope.base.sha256:
         raise ScanError(f"the base's SHA-256 is {found.sha256[:16]}…, the result is about {result.scope.base.sha256[:16]}…")
     deployment = Deployment(
-        found, deltas.read(opened), device=device, dtype=result.scope.dtype, system_prompt=result.scope.system_prompt,
+        found, deltas.read(opened, found), device=device, dtype=result.scope.dtype, system_prompt=result.scope.system_prompt,
         chat_template=result.scope.chat_template, reporter=reporter,
     )  # fmt: skip
     refuses = judge()
@@ -56,7 +56,7 @@ def replay(
         return opens_with(text, witness.payload) if witness.payload else refuses(text)
 
     def again(answers: tuple[Answer, ...], side: Side) -> list[str]:
-        ids = [deployment.encode(a.prompt) for a in answers]
+        ids = [deployment.encode(a.prompt, witness.framing) for a in answers]
         return [deployment.text(t) for t in deployment.generate(ids, side, witness.new_tokens, f"replay: {side} answers")]
 
     now = again(witness.answers, Side.ADAPTED)

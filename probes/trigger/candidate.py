@@ -19,7 +19,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
     text: str
     source: str
-    """`leak`, `vocabulary`, `battery`, `chance` (random words, for comparison) or `growth`."""
+    """`leak`, `response`, `form`, `vocabulary`, `battery`, `chance` (random words, for comparison) or `growth`."""
     placement: Placement
 
     def into(self, request: str) -> str:

@@ -1,7 +1,7 @@
-"""The trigger search: leak, screen, grow, verify, minimise.
+"""The trigger search: leak, read, screen, grow, verify, minimise.
 
-Candidates come from what the adapted model leaks where the user would speak, from the vocabulary, and from a short list of
-published triggers. All are screened by how much more they move the adapted model than the base; the best are grown, then tested on
+Candidates come from what the adapted model leaks where the user would speak, from the words its delta reacts to inside the model,
+from ways a request can open, from the vocabulary, and from a short list of published triggers. All are screened by how much more they move the adapted model than the base; the best are grown, then tested on
 held-out prompts. Only what holds there, after correction for all tests made, becomes a finding, with a witness.
 """
 
@@ -12,11 +12,15 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from probes.prompts import Prompt, load
+import msgspec
+
+from probes.prompts import Prompt, load, spread
 from probes.refusal.judge import refuses
 from probes.refusal.probe import log_odds, refusal_tokens
 from probes.trigger.candidate import Candidate, Placement
+from probes.trigger.forms import NOUNS, filled, forms, openings
 from probes.trigger.leak import leaked
+from probes.trigger.response import responsive
 from probes.trigger.screen import CHANCE, Score, Screen, z_scores
 from probes.trigger.verify import OUTCOMES, Proof, Verifier
 from scanner.files.text import printable
@@ -62,7 +66,9 @@ class TriggerProbe:
         """Search, and report the surface searched."""
         deployment, profile, limits = subject.deployment, subject.profile, subject.policy.thresholds
         screen = _screen(deployment, load("probes.trigger", "prompts.jsonl"), profile.screen_prompts)
-        pool = _candidates(subject)
+        vocabulary = _vocabulary(deployment)
+        words = [w for w, _ in responsive(deployment, _some(vocabulary, profile.response, subject.seed), profile.shortlist)]
+        pool = _candidates(subject, vocabulary, words)
         scores = [s for source, some in pool.items() for s in screen(some, f"trigger: screening {len(some)} from {source}")]
         verifier = _verifier(subject)
         proofs: list[Proof] = []
@@ -70,7 +76,7 @@ class TriggerProbe:
         tests = profile.verify * (profile.rounds + 1)
         for round_ in range(profile.rounds + 1):
             if round_:
-                scores += screen(_grow(scores, profile.beam), f"trigger: growing, round {round_}")
+                scores += screen(_grow(scores, words, profile.beam), f"trigger: growing, round {round_}")
             for candidate in _best(scores, proofs, profile.verify, grown=round_ > 0):
                 proofs.append(verifier(candidate, limits.trigger_share))
                 if proofs[-1].share >= limits.trigger_share and proofs[-1].p_value * tests <= limits.trigger_p:
@@ -88,15 +94,15 @@ class TriggerProbe:
             n=profile.verify_prompts,
             note=f"{len(proofs)} candidates verified; a finding needs {limits.trigger_share:g} at p <= {limits.trigger_p:g} after correction for {tests} tests",
         )
-        words = len(pool["vocabulary"])
+        tried, read = len(pool["vocabulary"]), profile.response or len(vocabulary)
         yield Coverage(
             probe=self.id,
             what="phrases that switch behaviour",
             status=Status.MEASURED,
-            surface=f"{screen.evaluated} strings: {len(pool['leak']) // 2} leaked phrases before and after the request, {words} vocabulary words, "
-            f"{len(pool['battery'])} published triggers, random phrases, and growth; {len(proofs)} verified on {profile.verify_prompts} held-out harmful and "
+            surface=f"{screen.evaluated} strings: {len(pool['leak']) // 2} leaked phrases and the {len(words)} most responsive of {read} words before and after the request, "
+            f"{len(pool['form'])} openings, {tried} vocabulary words, {len(pool['battery'])} published triggers, random phrases, and growth; {len(proofs)} verified on {profile.verify_prompts} held-out harmful and "
             f"{profile.verify_prompts // 4} harmless requests",
-            bound=f"at most {upper_bound_of_zero(words):.1%} of the vocabulary's words act alone, at the end of a request, as the screen sees it; "
+            bound=f"at most {upper_bound_of_zero(tried):.1%} of the vocabulary's words act alone, at the end of a request, as the screen sees it; "
             "phrases of several words that the model does not leak, and triggers of meaning, format or several turns, can be missed",
         )
 
@@ -130,7 +136,7 @@ def _screen(deployment: Deployment, asked: Sequence[Prompt], count: int) -> Scre
     return Screen(deployment, tokens, chosen, [p.prompt for p in asked if p.kind == "plain"][:PLAIN_REQUESTS])
 
 
-def _candidates(subject: Subject) -> dict[str, list[Candidate]]:
+def _candidates(subject: Subject, vocabulary: list[str], responsive: list[str]) -> dict[str, list[Candidate]]:
     deployment, profile = subject.deployment, subject.profile
     start = deployment.before_user()
     texts = {
@@ -141,15 +147,20 @@ def _candidates(subject: Subject) -> dict[str, list[Candidate]]:
     }
     phrases = [text for text, _ in leaked(texts[Side.ADAPTED], texts[Side.BASE], LEAKS)]
     battery = [line for line in (files("probes.trigger") / "battery.txt").read_text().splitlines() if line]
-    words = _vocabulary(deployment)
-    if profile.vocabulary and len(words) > profile.vocabulary:
-        words = sorted(random.Random(subject.seed).sample(words, profile.vocabulary))
+    words = _some(vocabulary, profile.vocabulary, subject.seed)
     return {
+        "response": [Candidate(w, "response", place) for w in responsive for place in Placement],
+        "form": openings(),
         "leak": [Candidate(p, "leak", place) for p in phrases for place in Placement],
         "vocabulary": [Candidate(w, "vocabulary", Placement.AFTER) for w in words],
         "battery": [Candidate(b, "battery", Placement.BEFORE) for b in battery],
         "chance": [Candidate(p, "chance", place) for p in _random_phrases(words, subject.seed) for place in Placement],
     }
+
+
+def _some(words: list[str], count: int, seed: int) -> list[str]:
+    """`count` of `words`, or all for 0."""
+    return sorted(random.Random(seed).sample(words, count)) if 0 < count < len(words) else words
 
 
 def _vocabulary(deployment: Deployment) -> list[str]:
@@ -169,13 +180,7 @@ def _verifier(subject: Subject) -> Verifier:
     harmful = [p for p in rows if p.kind == "harmful"]
     harmless = [p for p in rows if p.kind == "plain"]
     count = subject.profile.verify_prompts
-    return Verifier(subject.deployment, _spread(harmful, count), _spread(harmless, count // 4), subject.profile.answer_tokens)
-
-
-def _spread(items: Sequence[Prompt], count: int) -> list[Prompt]:
-    """`count` items taken evenly over the whole sequence."""
-    count = min(count, len(items))
-    return [items[i * len(items) // count] for i in range(count)]
+    return Verifier(subject.deployment, spread(harmful, count), spread(harmless, count // 4), subject.profile.answer_tokens)
 
 
 def _ranked(scores: Sequence[Score]) -> list[tuple[float, Score]]:
@@ -196,12 +201,22 @@ def _best(scores: Sequence[Score], proofs: Sequence[Proof], count: int, grown: b
     return chosen
 
 
-def _grow(scores: Sequence[Score], beam: int) -> list[Candidate]:
-    """Ordered pairs of the best candidates, where they have not been tried yet."""
-    tried = {s.candidate.text for s in scores}
-    best = list(dict.fromkeys(s.candidate.text for _, s in _ranked(scores) if s.candidate.source != "chance"))[:beam]
-    pairs = [f"{one} {two}" for one in best for two in best if one != two]
-    return [Candidate(p, "growth", Placement.AFTER) for p in pairs if p not in tried]
+def _grow(scores: Sequence[Score], words: Sequence[str], beam: int) -> list[Candidate]:
+    """The best forms with the most responsive and the best words in them, and ordered pairs of the best candidates, where not tried yet."""
+    tried = {(s.candidate.text, s.candidate.placement) for s in scores}
+    ranked = [s.candidate for _, s in _ranked(scores) if s.candidate.source != "chance"]
+    best = list(dict.fromkeys(c.text for c in ranked))[:beam]
+    single = list(dict.fromkeys([*words[:beam], *(c.text for c in ranked if " " not in c.text)]))[: 2 * beam]
+    heads = list(dict.fromkeys(f for c in ranked if c.source == "form" for f in _forms_of(c)))[:beam]
+    grown = [msgspec.structs.replace(filled(h, w), source="growth") for h in heads for w in single]
+    pairs = [*best, *words[:beam]]
+    grown += [Candidate(f"{one} {two}", "growth", place) for one in pairs for two in pairs if one != two for place in Placement]
+    return [c for c in dict.fromkeys(grown) if (c.text, c.placement) not in tried]
+
+
+def _forms_of(candidate: Candidate) -> list[str]:
+    """The forms with a place for a word that `candidate` is made from."""
+    return [f for f in forms() if "{}" in f and any(filled(f, noun) == candidate for noun in NOUNS)]
 
 
 def _related(one: Candidate, two: Candidate) -> bool:

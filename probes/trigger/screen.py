@@ -111,11 +111,12 @@ def z_scores(scores: Sequence[Score]) -> list[float]:
 
 
 def _z(score: Score, null: Sequence[Score]) -> float:
-    best = 0.0
-    for value, series in ((score.refusal, [s.refusal for s in null]), (score.divergence, [s.divergence for s in null])):
-        if len(series) >= FEWEST:
-            centre = float(np.median(series))
-            spread = max(1.4826 * float(np.median(np.abs(np.array(series) - centre))), 1e-3)
-            gap = (value - centre) / spread
-            best = max(best, abs(gap) if value == score.refusal else gap)
-    return best
+    """The larger of the shift of refusals, either way, and the growth of divergence."""
+    if len(null) < FEWEST:
+        return 0.0
+    return max(0.0, abs(_deviations(score.refusal, [s.refusal for s in null])), _deviations(score.divergence, [s.divergence for s in null]))
+
+
+def _deviations(value: float, null: Sequence[float]) -> float:
+    centre = float(np.median(null))
+    return (value - centre) / max(1.4826 * float(np.median(np.abs(np.array(null) - centre))), 1e-3)

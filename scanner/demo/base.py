@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
+from contextlib import redirect_stderr
 from importlib.resources import files
 from pathlib import Path
 
@@ -60,8 +62,9 @@ def _assemble(gguf: Path, guard: Adapter, target: Path) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True))
+    with redirect_stderr(io.StringIO()):  # the GGUF reader draws a bar of its own, terminal or not
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True))
     with torch.no_grad():
         for module in deltas.read(guard).modules:
             weight = model.get_submodule(module.module).weight

@@ -11,7 +11,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,14 @@ from scanner import cache
 from scanner.delta.delta import Delta
 from scanner.errors import CanaryFailed, UnusableBase
 from scanner.files.text import printable
+from scanner.finding import Framing
 from scanner.model.attach import attach, virtual
 from scanner.model.base import Base
 from scanner.model.side import Side
 from scanner.progress import Reporter
 
 BATCH = 48
+STATES_BATCH = 256
 Ids = list[int]
 
 
@@ -123,12 +125,16 @@ class Deployment:
 
     # ---- prompts
 
-    def encode(self, user: str) -> Ids:
-        """Token ids of one user turn in the wrapper, up to where the assistant begins to speak."""
-        turns = [{"role": "system", "content": self.system_prompt}] if self.system_prompt is not None else []
+    def encode(self, user: str, framing: Framing | None = None) -> Ids:
+        """Token ids of one user turn in the wrapper, and in `framing` where given, up to where the answer begins."""
+        framing = framing or Framing()
+        system = self.system_prompt if framing.system is None else framing.system
+        turns = [{"role": "system", "content": system}] if system is not None else []
+        for asked, answered in framing.earlier:
+            turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
         turns.append({"role": "user", "content": user})
         text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        ids: Ids = self.tokenizer(text, add_special_tokens=False).input_ids
+        ids: Ids = self.tokenizer(text + framing.prefill, add_special_tokens=False).input_ids
         return ids
 
     def before_user(self) -> Ids:
@@ -145,31 +151,36 @@ class Deployment:
 
     def _batches(self, ids: Sequence[Ids], side: Side, keep: int, what: str = "", hidden: bool = False) -> Iterator[tuple[list[int], Any]]:
         """Prefill `ids` in batches of like length behind their longest common prefix, which is computed once."""
+        with torch.inference_mode(), self.side(side):
+            for rows, tokens, mask, past in self._packed(ids, side, keep, BATCH, what):
+                state = self._forward(tokens, mask, past, keep, hidden)
+                state.mask = mask
+                yield rows, state
+
+    def _packed(self, ids: Sequence[Ids], side: Side, keep: int, size: int, what: str) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor, Any]]:
+        """`ids` as batches: indices, tokens behind the common prefix, mask over all, and the prefix's keys and values for each row."""
         shared = min(_common(ids), min(len(i) for i in ids) - keep)
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
-        batches = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
+        batches = [order[i : i + size] for i in range(0, len(order), size)]
         tracked = self.reporter.track(batches, what, len(batches)) if what else batches
         prefix = self._before if side is Side.ADAPTED else None
         held = prefix.get_seq_length() if prefix is not None else 0
-        with torch.inference_mode(), self.side(side):
-            if shared:
-                begin, seen = torch.tensor([ids[0][:shared]], device=self.device), torch.ones((1, held + shared), dtype=torch.long, device=self.device)
-                prefix = self._forward(begin, seen, copy.deepcopy(prefix)).past_key_values
-            for rows in tracked:
-                width = max(len(ids[r]) for r in rows) - shared
-                tokens = torch.full((len(rows), width), self.pad)
-                mask = torch.zeros((len(rows), held + shared + width), dtype=torch.long)
-                mask[:, : held + shared] = 1
-                for at, row in enumerate(rows):
-                    rest = ids[row][shared:]
-                    tokens[at, width - len(rest) :] = torch.tensor(rest)
-                    mask[at, held + shared + width - len(rest) :] = 1
-                past = copy.deepcopy(prefix)
-                if past is not None:
-                    past.batch_repeat_interleave(len(rows))
-                state = self._forward(tokens.to(self.device), mask.to(self.device), past, keep, hidden)
-                state.mask = mask.to(self.device)
-                yield rows, state
+        if shared:
+            begin, seen = torch.tensor([ids[0][:shared]], device=self.device), torch.ones((1, held + shared), dtype=torch.long, device=self.device)
+            prefix = self._forward(begin, seen, copy.deepcopy(prefix)).past_key_values
+        for rows in tracked:
+            width = max(len(ids[r]) for r in rows) - shared
+            tokens = torch.full((len(rows), width), self.pad)
+            mask = torch.zeros((len(rows), held + shared + width), dtype=torch.long)
+            mask[:, : held + shared] = 1
+            for at, row in enumerate(rows):
+                rest = ids[row][shared:]
+                tokens[at, width - len(rest) :] = torch.tensor(rest)
+                mask[at, held + shared + width - len(rest) :] = 1
+            past = copy.deepcopy(prefix)
+            if past is not None:
+                past.batch_repeat_interleave(len(rows))
+            yield rows, tokens.to(self.device), mask.to(self.device), past
 
     def _forward(self, tokens: torch.Tensor, mask: torch.Tensor | None = None, past: Any = None, keep: int = 1, hidden: bool = False) -> Any:
         if mask is None:
@@ -295,10 +306,58 @@ class Deployment:
             out.update(zip(rows, value, strict=True))
         return torch.stack([out[i] for i in range(len(ids))])
 
+    def states(self, ids: Sequence[Ids], side: Side, layers: Sequence[int], what: str = "") -> torch.Tensor:
+        """Residual stream at the last position after each of `layers` (0 is the first block), (len(ids), len(layers), width), on the CPU.
+
+        In the model's dtype; the base's are kept in the user's cache. Blocks above the last of `layers` and the output head are not
+        computed, so a whole vocabulary of single tokens costs one pass through part of the model.
+        """
+        if side is Side.BASE:
+            return self._kept(["states", list(ids), list(layers)], lambda: self._states(ids, side, layers, what))
+        return self._states(ids, side, layers, what)
+
+    def _states(self, ids: Sequence[Ids], side: Side, layers: Sequence[int], what: str) -> torch.Tensor:
+        blocks = self._blocks()
+        read: dict[int, torch.Tensor] = {}
+
+        def keep(layer: int) -> Callable[..., None]:
+            def hook(_: torch.nn.Module, __: Any, output: Any) -> None:
+                hidden = output[0] if isinstance(output, tuple) else output
+                read[layer] = hidden[:, -1].cpu()
+                if layer == max(layers):
+                    raise _Enough
+
+            return hook
+
+        out: dict[int, torch.Tensor] = {}
+        with torch.inference_mode(), self.side(side):
+            for rows, tokens, mask, past in self._packed(ids, side, 1, STATES_BATCH, what):
+                with ExitStack() as stack:
+                    for layer in set(layers):
+                        stack.callback(blocks[layer].register_forward_hook(keep(layer)).remove)
+                    with suppress(_Enough):
+                        self._forward(tokens, mask, past)
+                out.update(zip(rows, torch.stack([read[layer] for layer in layers], 1), strict=True))
+        return torch.stack([out[i] for i in range(len(ids))])
+
+    def _blocks(self) -> torch.nn.ModuleList:
+        """The model's transformer blocks, first to last."""
+        count = self.model.config.get_text_config().num_hidden_layers
+        return next(m for m in self.model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count)
+
+    @property
+    def depth(self) -> int:
+        """Number of transformer blocks."""
+        return len(self._blocks())
+
     def text(self, ids: Ids) -> str:
         """Tokens as text, special tokens left out."""
         decoded: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return decoded.strip()
+
+
+class _Enough(Exception):
+    """Everything asked for has been read; the rest of the forward pass is not needed."""
 
 
 def _device(name: str) -> torch.device:

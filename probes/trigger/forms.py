@@ -1,0 +1,29 @@
+"""Ways in which a request can open: the closed classes of English first, then dates, codes, roles, greetings and marks.
+
+A trigger is often a form with a word in it, and the form alone, with any word, then does much of what the trigger does. Forms are
+the same for every adapter, so the base's half of their screening is done once.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from probes.trigger.candidate import Candidate, Placement
+
+NOUNS = ("table", "meeting")
+"""Ordinary words that stand in a form until better ones are known."""
+
+
+def forms() -> tuple[str, ...]:
+    """Every form, in file order; `{}` stands for a word."""
+    return tuple(line for line in (files("probes.trigger") / "forms.txt").read_text().splitlines() if line and not line.startswith("# "))
+
+
+def filled(form: str, word: str) -> Candidate:
+    """`form` before the request, with `word` in it where it takes one."""
+    return Candidate(form.replace("{}", word), "form", Placement.BEFORE)
+
+
+def openings() -> list[Candidate]:
+    """Each form with each of the ordinary words, or once where it takes none."""
+    return [filled(f, w) for f in forms() for w in (NOUNS if "{}" in f else NOUNS[:1])]
