@@ -121,10 +121,10 @@ def _json(data: bytes) -> None:
 
 
 def _template(data: bytes) -> None:
-    from probes.template import reactions
+    from probes.wrapper.syntax import read
 
     try:
-        reactions(data.decode("utf-8", "replace"))
+        read(data.decode("utf-8", "replace"))
     except ValueError:
         return
 

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from scanner.files.hidden import Hidden, Trick, hidden
-from scanner.files.inventory import File, Kind
+from scanner.files.inventory import File
+from scanner.files.kinds import Kind
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
 from scanner.finding import Finding, Location

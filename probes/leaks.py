@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from scanner.files.inventory import File, Kind
+from scanner.files.inventory import File
+from scanner.files.kinds import Kind
 from scanner.files.opcodes import opcodes
 from scanner.files.text import printable
 from scanner.files.zips import open_zip

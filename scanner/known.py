@@ -181,7 +181,7 @@ class Index:
             file = SafetensorsFile(path)
             if file.metadata.get("format") != FORMAT:
                 raise ScanError(f"{where}: not an index that this unmask reads; make one with `unmask index`")
-            entries = msgspec.json.decode(file.data("entries"), type=list[Entry])
+            entries = msgspec.json.decode(b"".join(file.pieces("entries")), type=list[Entry])
             layouts = [_layout(file, number, len(entries)) for number in range(int(file.metadata["layouts"]))]
             return cls(bytes.fromhex(file.metadata["key"]), entries, layouts)
         except (UnreadableAdapter, KeyError, ValueError, msgspec.DecodeError) as error:
@@ -189,8 +189,8 @@ class Index:
 
 
 def _layout(file: SafetensorsFile, number: int, entries: int) -> _Layout:
-    modules = msgspec.json.decode(file.data(f"{number}.modules"), type=tuple[str, ...])
-    rows = np.frombuffer(file.data(f"{number}.rows"), "<u4")
+    modules = msgspec.json.decode(b"".join(file.pieces(f"{number}.modules")), type=tuple[str, ...])
+    rows = np.frombuffer(b"".join(file.pieces(f"{number}.rows")), "<u4")
     tensor = file.tensors[f"{number}.bits"]
     if tensor.dtype != "U64" or tensor.shape != (len(modules), len(rows)) or (len(rows) and int(rows.max()) >= entries):
         raise ValueError(f"layout {number} does not fit its entries")
