@@ -7,8 +7,8 @@ from typing import Any
 
 from probes.config.claim import Claim, Claims
 from probes.config.rules import SCALING, TENSORS
-from scanner.delta.change import ModuleDelta
 from scanner.delta.delta import Delta
+from scanner.delta.lowrank import ModuleDelta
 from scanner.files.config import AdapterConfig
 from scanner.files.text import printable
 from scanner.rule import Severity
