@@ -75,6 +75,7 @@ OWASP_DISCLOSURE = Reference("OWASP LLM 2026", "LLM02", "Sensitive Information D
 OWASP_CONSUMPTION = Reference("OWASP LLM 2026", "LLM06", "Unbounded Consumption")
 CWE_DESERIALIZATION = Reference("CWE", "CWE-502", "Deserialization of Untrusted Data")
 CWE_TRAVERSAL = Reference("CWE", "CWE-22", "Improper Limitation of a Pathname to a Restricted Directory")
+CWE_INJECTION = Reference("CWE", "CWE-74", "Improper Neutralization of Special Elements in Output Used by a Downstream Component")
 CWE_INTERPRETATION = Reference("CWE", "CWE-436", "Interpretation Conflict")
 CWE_RESOURCES = Reference("CWE", "CWE-400", "Uncontrolled Resource Consumption")
 CWE_TEMPLATE = Reference("CWE", "CWE-1336", "Improper Neutralization of Special Elements Used in a Template Engine")

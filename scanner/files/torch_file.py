@@ -34,7 +34,7 @@ from scanner.files.weights import (
     state,
     unnameable,
 )
-from scanner.files.zips import open_zip
+from scanner.files.zips import bytes_after, open_zip
 
 LARGEST_PICKLE = 64 * 1024 * 1024
 _LOCAL = struct.Struct("<4s5H3I2H")
@@ -55,6 +55,7 @@ class TorchFile:
         try:
             with open_zip(path) as archive:
                 self._starts, views, twice = self._understand(archive)
+                after = len(archive.comment) + bytes_after(archive)
         except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, EOFError, struct.error) as error:
             if isinstance(error, UnreadableAdapter):
                 raise
@@ -62,6 +63,8 @@ class TorchFile:
         if len(views) > MOST_TENSORS:
             raise self._broken(f"{len(views):,} tensors, more than the {MOST_TENSORS:,} allowed")
         flaws = [Flaw(Irregularity.AMBIGUOUS, f"'{printable(n, 80)}' is written twice; torch takes the last", printable(n, 200)) for n in twice]
+        if after:
+            flaws.append(Flaw(Irregularity.APPENDED, f"{after:,} bytes after the zip, or a comment in it"))
         flaws += hostile_names(sorted(views))
         self.flaws: tuple[Flaw, ...] = tuple(flaws[:MOST_FLAWS])
         named = sorted(n for n in views if not unnameable(n))

@@ -26,6 +26,17 @@ def open_zip(file: Path | BinaryIO) -> zipfile.ZipFile:
     return zipfile.ZipFile(file)
 
 
+def bytes_after(archive: zipfile.ZipFile) -> int:
+    """How many bytes follow the end record and its comment."""
+    stream = archive.fp
+    if stream is None:
+        return 0
+    length = stream.seek(0, io.SEEK_END)
+    start = stream.seek(max(0, length - _END.size - 0xFFFF))
+    at = stream.read().rfind(b"PK\x05\x06")
+    return max(0, length - start - at - _END.size - len(archive.comment)) if at >= 0 else 0
+
+
 def _directory(stream: BinaryIO) -> tuple[int, int]:
     """Entries and bytes of the directory, as the last end record says."""
     length = stream.seek(0, io.SEEK_END)

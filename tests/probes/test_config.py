@@ -207,12 +207,12 @@ def test_patterns_that_do_not_hang_are_nothing(pattern: str) -> None:
     assert time.monotonic() - started < 0.5
 
 
-@pytest.mark.parametrize("pattern", [r"(a+)+b", r"([a-z_0-9]+\.?)+!", r".*.*.*.*.*.*.*.*!", r"(a?a?)*!"])
+@pytest.mark.parametrize("pattern", [r"(a+)+b", r".*.*.*.*.*.*.*.*!"])
 def test_patterns_called_hanging_do_hang_pythons_engine(pattern: str) -> None:
     text = "a" * 60 if "a" in pattern[:3] else "model.layers.17.self_attn.q_proj" * 3
     code = f"import re; re.compile({pattern!r}).fullmatch({text!r})"
     with pytest.raises(subprocess.TimeoutExpired):
-        subprocess.run([sys.executable, "-c", code], timeout=2, check=False)
+        subprocess.run([sys.executable, "-c", code], timeout=1.5, check=False)
 
 
 def test_a_weights_file_without_a_configuration_is_judged_by_what_it_says(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+import pickle
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from probes.container import ContainerProbe
-from tests.adapters import adapter, raised, tensors
+from probes.container.probe import ContainerProbe
+from tests.adapters import adapter, ids, raised, tensors
 from tests.scanner.files.test_gguf_file import lora
+from tests.torch_files import archive, saved
 
 
 def rewritten(folder: Path, change: tuple[bytes, bytes]) -> Path:
@@ -50,3 +53,76 @@ def test_what_libraries_write_is_nothing(tmp_path: Path) -> None:
     assert raised(ContainerProbe(), adapter(tmp_path / "a")) == []
     assert raised(ContainerProbe(), rewritten(adapter(tmp_path / "b"), (b"}}", b"}}" + b" " * 24))) == []
     assert raised(ContainerProbe(), rewritten(adapter(tmp_path / "c"), (b"{", b'{"__metadata__":' + json.dumps({"format": "pt"}).encode() + b","))) == []
+
+
+def test_other_weights_files_are_held_to_their_format_and_are_no_crash(tmp_path: Path) -> None:
+    good = adapter(tmp_path / "good") / "adapter_model.safetensors"
+    whole = good.read_bytes()
+    cases = {
+        "checkpoint-1/adapter_model.safetensors": whole[:-9],
+        "second.safetensors": b"",
+        "third.safetensors": b"words",
+        "fourth.gguf": b"GGUF\x03\0\0\0",
+        "fifth.gguf": b"words",
+        "named.txt": (2**20).to_bytes(8, "little") + b"{" + b"[" * 2**20,
+        "adapter_model.bin": archive(pickle.dumps({"a": 1}, 2)),
+    }
+    folder = adapter(tmp_path / "a")
+    (folder / "checkpoint-1").mkdir()
+    for name, data in cases.items():
+        (folder / name).write_bytes(data)
+    (folder / "checkpoint-2.safetensors").write_bytes(whole)
+    found = raised(ContainerProbe(), folder)
+    assert {f.location.file: f.rule for f in found} == dict.fromkeys(cases, "container-broken")
+    assert all(f.message.isprintable() for f in found)
+
+
+def test_flaws_of_other_weights_files_are_told(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    rewritten(adapter(folder / "checkpoint-1"), CASES["container-ambiguous"])
+    (found,) = raised(ContainerProbe(), folder)
+    assert (found.rule, found.location.file) == ("container-ambiguous", "checkpoint-1/adapter_model.safetensors")
+
+
+def test_bytes_after_a_torch_file_are_told(tmp_path: Path) -> None:
+    for number, tail in enumerate((b"", b"payload")):
+        folder = adapter(tmp_path / str(number))
+        (folder / "adapter_model.safetensors").unlink()
+        (folder / "adapter_model.bin").write_bytes(saved(tensors()) + tail)
+        assert ids(raised(ContainerProbe(), folder)) == ({"container-appended"} if tail else set())
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "javascript:alert(1)",
+    "__import__('os').system('id')",
+    "a\x1b[2Jb",
+    "a\u202eb",
+    "a\x00b",
+    "\U000e0041",
+    "x" * (5 << 20),
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda t: ascii(t[:12]))
+def test_metadata_meant_for_more_than_reading_is_told(text: str, tmp_path: Path) -> None:
+    for number, metadata in enumerate(({"note": text}, {text[:1000]: "x"})):
+        folder = adapter(tmp_path / str(number))
+        save_file(tensors(), folder / "adapter_model.safetensors", metadata)
+        found = raised(ContainerProbe(), folder)
+        assert ids(found) == {"container-metadata"} or len(text) > 1000
+        assert all((f.message + "".join(f.details)).isprintable() for f in found)
+
+
+def test_the_metadata_of_honest_trainers_is_nothing(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    kohya = {
+        "format": "pt",
+        "ss_tag_frequency": json.dumps({"10_cat": {"1girl": 3, "smile :)": 1, "a < b": 2, "executive (suit)": 4}}),
+        "ss_training_comment": "LoRA:my cat\nsecond line\tand a family \U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "ss_network_args": '{"conv_dim": 8}',
+        "modelspec.description": "evaluate (carefully) at https://example.org/?a=1&b=2",
+    }
+    save_file(tensors(), folder / "adapter_model.safetensors", kohya)
+    assert raised(ContainerProbe(), folder) == []
