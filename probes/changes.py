@@ -12,9 +12,11 @@ import numpy as np
 
 from scanner.delta.change import Change
 from scanner.delta.dense import Dense
+from scanner.delta.experts import Experts
 from scanner.delta.kronecker import Kronecker
 from scanner.delta.rotated import Rotated
 from scanner.delta.scaled import Scaled, Shifted
+from scanner.delta.virtual import VirtualTokens
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
@@ -97,6 +99,10 @@ def _size(change: Change, base: Base | None) -> tuple[float | None, float | None
         return _rounded(norm), _rounded(norm / whole) if whole else None, "exact"
     if isinstance(change, Kronecker):
         return _rounded(abs(change.scale) * float(np.linalg.norm(change.left.read())) * float(np.linalg.norm(change.right.read()))), None, "exact"
+    if isinstance(change, VirtualTokens):
+        return _rounded(float(np.linalg.norm(change.values.read()))), None, "exact"
+    if isinstance(change, Experts):
+        return _rounded(change.norm), None, "exact"
     if isinstance(change, Shifted) or (isinstance(change, Dense) and change.exact):
         return _rounded(float(np.linalg.norm(change.difference()))), None, "exact"
     if isinstance(change, Scaled):

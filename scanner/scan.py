@@ -159,6 +159,8 @@ def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Polic
     if probe.needs >= Need.DEPLOYMENT:
         if not subject.delta.changes:
             return "the adapter holds no delta that was understood"
+        if subject.delta.unmakeable:
+            return f"the adapted model cannot be made: {subject.delta.unmakeable}"
         if subject.nonfinite:
             return "the delta holds NaN or Inf, so no answer would mean anything"
         if subject.profile.stop_at_breach:
@@ -201,8 +203,8 @@ def _scope(subject: Subject, path: str, system_prompt: str | None, chat_template
         method=delta.method,
         rank=max((m.rank for m in delta.modules), default=0),
         alpha=config.lora_alpha,
-        target_modules=tuple(sorted({printable(c.module.rsplit(".", 1)[-1], 60) for c in delta.changes})),
-        modules=len({c.module for c in delta.changes}),
+        target_modules=tuple(sorted({printable(c.module.rsplit(".", 1)[-1], 60) for c in delta.changes if c.module})),
+        modules=len({c.module for c in delta.changes if c.module}),
         parameters=delta.elements,
         bytes=sum(f.bytes for f in adapter.files),
         declared_base=printable(config.base_model_name_or_path or "", 200),

@@ -36,6 +36,11 @@ class Delta(msgspec.Struct, frozen=True, dict=True):
         return tuple(c for c in self.changes if isinstance(c, ModuleDelta))
 
     @property
+    def unmakeable(self) -> str:
+        """Why the adapted model cannot be made as a loader makes it, or an empty string."""
+        return next((f"{u.what}: {u.why}" for u in self.unmeasured if u.whole), "")
+
+    @property
     def elements(self) -> int:
         """Numbers stored for the changes."""
         return elements(self.changes)

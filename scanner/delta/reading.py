@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from scanner.model.base import Base
 
 PREFIX = "base_model.model."
 FLOATS = frozenset(["F64", "F32", "F16", "BF16"])
+WRAPPERS = frozenset(["base_layer", "modules_to_save", "original_module"])
 S = TypeVar("S")
 
 
@@ -49,6 +51,8 @@ class Unmeasured(msgspec.Struct, frozen=True):
 
     what: str
     why: str
+    whole: bool = False
+    """Whether the model that runs cannot be made without it, so that its behaviour is not measured either."""
 
 
 class Reading:
@@ -74,24 +78,30 @@ class Reading:
             self.refuse("adapter_config.json", printable(error, 160))
             return None
 
-    def groups(self, *endings: str, targeted: bool = True) -> dict[str, dict[str, Stored]]:
+    def groups(self, *endings: str, targeted: bool = True, among: Callable[[str], bool] | None = None) -> dict[str, dict[str, Stored]]:
         """Tensors named `base_model.model.MODULE.ENDING`, by module and ending, claimed; modules in the order of their layers.
 
-        Those of modules that the configuration does not name are no part of the delta, unless `targeted` is false.
+        Those of modules that the configuration does not name are no part of the delta, unless `targeted` is false. Those of modules
+        that are not `among` the ones looked for stay free.
         """
         pattern = re.compile(rf"{re.escape(PREFIX)}(?P<module>.+?)\.(?P<ending>{'|'.join(re.escape(e) for e in endings)})")
         found: dict[str, dict[str, Stored]] = {}
         for name in list(self.free):
             match = pattern.fullmatch(name)
-            if match is None or match["module"].startswith(PREFIX):
+            if match is None or match["module"].startswith(PREFIX) or (among and not among(match["module"])):
                 continue
             if targeted and self.targets.covers(match["module"]) is False:
-                self.stray(name, match["module"], Role.UNTARGETED if "lora_" in match["ending"] else Role.OTHER)
+                self.stray(name, match["module"], self._untargeted(match["module"], match["ending"]))
                 continue
             tensor = self.take(name)
             if tensor is not None:
                 found.setdefault(match["module"], {})[match["ending"]] = tensor
         return {m: found[m] for m in sorted(found, key=natural)}
+
+    @staticmethod
+    def _untargeted(module: str, ending: str) -> Role:
+        """What factors are that PEFT ignores: other loaders take those of LoRA, unless the module is one of PEFT's own wrappers."""
+        return Role.UNTARGETED if "lora_" in ending and WRAPPERS.isdisjoint(module.split(".")) else Role.OTHER
 
     def tokens(self, ending: str, wanted: Any) -> None:
         """Claim trained rows of embeddings; `wanted` are the configuration's token ids, for all modules or by module."""
@@ -128,9 +138,9 @@ class Reading:
         """Claim the tensor `name`, which belongs to all modules; None where there is none."""
         return self.take(name) if name in self.free else None
 
-    def refuse(self, what: str, why: str) -> None:
-        """Say that `what` was not measured."""
-        self.unmeasured.append(Unmeasured(printable(what, 160), why))
+    def refuse(self, what: str, why: str, whole: bool = False) -> None:
+        """Say that `what` was not measured; `whole`, that what is understood besides is not what runs."""
+        self.unmeasured.append(Unmeasured(printable(what, 160), why, whole))
 
     def stray(self, name: str, module: str, role: Role) -> None:
         """Say what the tensor `name` is instead."""

@@ -31,7 +31,9 @@ def read(reading: Reading) -> None:
     reading.tokens("token_adapter.trainable_tokens_delta", reading.raw.get("trainable_token_indices"))
     for name in list(reading.free):
         bare = name.removeprefix(PREFIX)
-        if name == bare:
+        if not reading.understood and (name == bare or not _common(*_split(bare)[:2])):
+            del reading.free[name]  # a tensor of the method that is not understood
+        elif name == bare:
             reading.stray(name, bare, Role.OTHER)
         elif bare.startswith(PREFIX):
             while bare.startswith(PREFIX):
@@ -45,12 +47,11 @@ def read(reading: Reading) -> None:
 
 def _plain(reading: Reading, name: str, bare: str) -> None:
     """A tensor under a name of the base's kind."""
-    path = bare.replace(".base_layer.", ".")
-    module, _, parameter = path.rpartition(".")
+    module, parameter, path = _split(bare)
     wrapped = reading.targets.covers(module)
     # PEFT moves the tensors of a wrapped module to `base_layer`; the other name then exists for nobody.
     missing = wrapped is False if path != bare else wrapped is True
-    if not module or missing or _OWN.search(bare) or not (reading.understood or _common(module, parameter)):
+    if not module or missing or _OWN.search(bare):
         reading.stray(name, bare, Role.OTHER)
         return
     role = _role(reading, module, parameter)
@@ -65,16 +66,23 @@ def _plain(reading: Reading, name: str, bare: str) -> None:
         reading.changes.append(Replaced(module=module, parameter=parameter, value=tensor, everywhere=role not in (Role.SAVED_MODULE, Role.HEAD)))
 
 
+def _split(bare: str) -> tuple[str, str, str]:
+    """Module, parameter, and the name without PEFT's `base_layer`."""
+    path = bare.replace(".base_layer.", ".")
+    module, _, parameter = path.rpartition(".")
+    return module, parameter, path
+
+
 def _common(module: str, parameter: str) -> bool:
     """Whether this is what a weight of a transformer is called."""
     return parameter in ("weight", "bias") and _MODULES.search(module) is not None
 
 
 def _role(reading: Reading, module: str, parameter: str) -> Role:
-    if reading.targets.saves(module):
-        return Role.SAVED_MODULE
     if reading.raw.get("task_type") in HEAD_TASKS and module.split(".")[0] in HEADS:
         return Role.HEAD
+    if reading.targets.saves(module):
+        return Role.SAVED_MODULE
     if parameter == "bias" and str(reading.raw.get("bias")).endswith(("all", "_only")):
         return Role.BIAS
     if module.split(".")[-1] in EMBEDDINGS and parameter == "weight":

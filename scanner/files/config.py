@@ -40,13 +40,17 @@ class AdapterConfig(msgspec.Struct, frozen=True):
     target_modules: str | list[str] | None = None
     modules_to_save: list[str] | None = None
 
+    def rank(self, module: str) -> int:
+        """The rank of `module`'s factors. Raises ValueError for a pattern RE2 does not take."""
+        return int(_pattern(self.rank_pattern, module, self.r))
+
     def scaling(self, module: str) -> float:
         r"""What PEFT multiplies B @ A by for `module`: alpha / r, or alpha / sqrt(r) for rsLoRA.
 
         Patterns match as PEFT matches them, `(.*\.)?(key)$` from the start of the module's name, but in RE2,
         which is linear in the text. Raises ValueError for a pattern RE2 does not take, or a rank below 1.
         """
-        rank = _pattern(self.rank_pattern, module, self.r)
+        rank = self.rank(module)
         alpha = _pattern(self.alpha_pattern, module, self.lora_alpha)
         if not 1 <= rank < LARGEST_NUMBER or abs(alpha) >= LARGEST_NUMBER:
             raise ValueError(f"rank {printable(rank, 20)} and alpha {printable(alpha, 20)} for {printable(module, 80)}")

@@ -11,15 +11,18 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
+from transformers import DynamicCache
 from transformers.pytorch_utils import Conv1D
 
 from scanner.delta.change import Change
 from scanner.delta.dense import Dense
+from scanner.delta.experts import Experts
 from scanner.delta.kronecker import Kronecker
 from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.replaced import Replaced, Rows
 from scanner.delta.rotated import Rotated
 from scanner.delta.scaled import Scaled, Shifted
+from scanner.delta.virtual import VirtualTokens
 from scanner.errors import UnusableBase
 from scanner.files.text import printable
 
@@ -37,7 +40,30 @@ def attach(model: torch.nn.Module, changes: tuple[Change, ...], device: torch.de
     return attachments
 
 
+@torch.inference_mode()
+def virtual(model: Any, changes: tuple[Change, ...], device: torch.device) -> Any:
+    """The adapter's virtual tokens as a cache of one sequence, as if they had been read before the prompt; None where there are none."""
+    found = [c for c in changes if isinstance(c, VirtualTokens)]
+    if not found:
+        return None
+    (change,) = found
+    values = torch.from_numpy(change.values.read()).to(device=device, dtype=model.dtype)
+    config = model.config.get_text_config()
+    if not change.heads:
+        if values.shape[1] != config.hidden_size:
+            raise UnusableBase(f"virtual tokens are {values.shape[1]} wide, the base {config.hidden_size}: the adapter was made for another base")
+        return model(inputs_embeds=values[None], use_cache=True).past_key_values
+    if change.layers != config.num_hidden_layers or values.shape[1] % (change.layers * 2 * change.heads):
+        raise UnusableBase(f"virtual tokens of {change.layers} layers, the base has {config.num_hidden_layers}: the adapter was made for another base")
+    cache = DynamicCache(config=config)
+    for layer, both in enumerate(values.view(1, change.count, change.layers, 2, change.heads, -1).permute(2, 3, 0, 4, 1, 5)):
+        cache.update(both[0], both[1], layer)
+    return cache
+
+
 def _attachments(model: torch.nn.Module, change: Change, device: torch.device) -> Iterator[Attachment]:
+    if isinstance(change, VirtualTokens):
+        return  # no module changes; they are put before the prompt
     if isinstance(change, Replaced):
         yield from _replaced(model, change, device)
         return
@@ -51,6 +77,8 @@ def _attachments(model: torch.nn.Module, change: Change, device: torch.device) -
         yield _hooked(module, _kronecker(change, module, device))
     elif isinstance(change, Dense):
         yield _swapped([(module, "weight")], _dense(change, module, device))
+    elif isinstance(change, Experts):
+        yield _swapped([(module, change.parameter)], _experts(change, module, device))
     elif isinstance(change, Scaled | Shifted | Rotated):
         _oriented(change, module)
         yield from _vectors(change, module, device)
@@ -219,6 +247,18 @@ def _dense(change: Dense, module: Any, device: torch.device) -> torch.Tensor:
     added = torch.from_numpy(change.difference(None if change.exact else oriented.cpu().numpy())).to(device)
     adapted = oriented + added
     return (adapted.T.contiguous() if isinstance(module, Conv1D) else adapted).to(module.weight.dtype)
+
+
+def _experts(change: Experts, module: Any, device: torch.device) -> torch.Tensor:
+    """The stack with the additions, oriented as the module says (PEFT: `is_transposed` for inputs before outputs)."""
+    old: torch.Tensor | None = module._parameters.get(change.parameter)
+    shape = None if old is None else tuple(old.shape[-3:]) if old.ndim == 3 else (1, *old.shape)
+    if old is None or shape is None or not change.fits(shape):
+        raise _misfit(change, torch.Size(()) if old is None else old.shape)
+    added = torch.from_numpy(change.difference()).to(device)
+    if old.ndim == 3 and getattr(module, "is_transposed", False):
+        added = added.transpose(1, 2)
+    return (old.float() + added.reshape(old.shape)).to(old.dtype)
 
 
 def _vectors(change: Scaled | Shifted | Rotated, module: Any, device: torch.device) -> Iterator[Attachment]:

@@ -28,7 +28,7 @@ from scanner import cache
 from scanner.delta.delta import Delta
 from scanner.errors import CanaryFailed, UnusableBase
 from scanner.files.text import printable
-from scanner.model.attach import attach
+from scanner.model.attach import attach, virtual
 from scanner.model.base import Base
 from scanner.model.side import Side
 from scanner.progress import Reporter
@@ -80,6 +80,7 @@ class Deployment:
         self.ends: set[int] = set(ends if isinstance(ends, list) else [ends]) | {self.tokenizer.eos_token_id}
         self.pad = next(iter(sorted(e for e in self.ends if e is not None)))
         self._attachments = attach(self.model, delta.changes, self.device)
+        self._before = virtual(self.model, delta.changes, self.device)
         self._base_fingerprint = self.fingerprint()
 
     # ---- the adapter, on and off
@@ -148,17 +149,21 @@ class Deployment:
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
         batches = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
         tracked = self.reporter.track(batches, what, len(batches)) if what else batches
+        prefix = self._before if side is Side.ADAPTED else None
+        held = prefix.get_seq_length() if prefix is not None else 0
         with torch.inference_mode(), self.side(side):
-            prefix = self._forward(torch.tensor([ids[0][:shared]], device=self.device), keep=1).past_key_values if shared else None
+            if shared:
+                begin, seen = torch.tensor([ids[0][:shared]], device=self.device), torch.ones((1, held + shared), dtype=torch.long, device=self.device)
+                prefix = self._forward(begin, seen, copy.deepcopy(prefix)).past_key_values
             for rows in tracked:
                 width = max(len(ids[r]) for r in rows) - shared
                 tokens = torch.full((len(rows), width), self.pad)
-                mask = torch.zeros((len(rows), shared + width), dtype=torch.long)
-                mask[:, :shared] = 1
+                mask = torch.zeros((len(rows), held + shared + width), dtype=torch.long)
+                mask[:, : held + shared] = 1
                 for at, row in enumerate(rows):
                     rest = ids[row][shared:]
                     tokens[at, width - len(rest) :] = torch.tensor(rest)
-                    mask[at, shared + width - len(rest) :] = 1
+                    mask[at, held + shared + width - len(rest) :] = 1
                 past = copy.deepcopy(prefix)
                 if past is not None:
                     past.batch_repeat_interleave(len(rows))

@@ -27,12 +27,31 @@ def phi3() -> Any:
     return transformers.Phi3ForCausalLM(transformers.Phi3Config(**shape, pad_token_id=0))
 
 
+MOE = {"hidden_size": 32, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": VOCABULARY}
+
+
+def mixtral() -> Any:
+    return transformers.MixtralForCausalLM(transformers.MixtralConfig(**MOE, num_local_experts=3, num_experts_per_tok=2))
+
+
+def qwen3_moe() -> Any:
+    shape = MOE | {"moe_intermediate_size": 24, "num_experts": 3, "num_experts_per_tok": 2, "head_dim": 8}
+    return transformers.Qwen3MoeForCausalLM(transformers.Qwen3MoeConfig(**shape))
+
+
+def gpt_oss() -> Any:
+    return transformers.GptOssForCausalLM(transformers.GptOssConfig(**MOE, num_local_experts=3, num_experts_per_tok=2, head_dim=8))
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     "llama": llama,
     "llama-biases": lambda: llama(attention_bias=True),
     "llama-tied": lambda: llama(tie_word_embeddings=True),
     "gpt2": gpt2,
     "phi3": phi3,
+    "mixtral": mixtral,
+    "qwen3-moe": qwen3_moe,
+    "gpt-oss": gpt_oss,
 }
 
 

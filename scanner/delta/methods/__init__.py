@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scanner.delta.method import Exactness, Method, Variant
-from scanner.delta.methods import adalora, blocks, ia3, lora, lycoris, orthogonal, shared, small, transforms
+from scanner.delta.methods import adalora, blocks, ia3, lora, lycoris, orthogonal, prompts, shared, small, transforms
 
 E, B = Exactness.EXACT, Exactness.WITH_BASE
 METHODS: dict[str, Method] = {
@@ -30,6 +30,9 @@ METHODS: dict[str, Method] = {
         Method(id="GRALORA", title="GraLoRA", exactness=E, read=blocks.gralora),
         Method(id="LN_TUNING", title="LN tuning", exactness=B, read=small.ln_tuning),
         Method(id="BEFT", title="BEFT", exactness=E, read=small.beft),
+        Method(id="PROMPT_TUNING", title="prompt tuning", exactness=E, read=prompts.embeddings, note="virtual tokens; no weight changes"),
+        Method(id="P_TUNING", title="P-tuning", exactness=E, read=prompts.embeddings, note="virtual tokens; no weight changes"),
+        Method(id="PREFIX_TUNING", title="prefix tuning", exactness=E, read=prompts.prefix, note="virtual tokens; no weight changes"),
         Method(id="TRAINABLE_TOKENS", title="trainable tokens", exactness=B, read=small.trainable_tokens),
     )
 }
@@ -42,6 +45,11 @@ VARIANTS = (
     Variant(title="embeddings", verified="LORA embeddings", note="tied output heads too"),
     Variant(title="modules_to_save", verified="LORA modules_to_save", exactness=B),
     Variant(title="trainable_token_indices", verified="LORA trained tokens", exactness=B, note="tied output heads too"),
+    Variant(title="target_parameters", verified="LORA experts", note="experts of a mixture, in either orientation"),
+    Variant(
+        title="PiSSA, unconverted", verified="LORA PiSSA", exactness=B, note="converted, it is a plain LoRA; `pissa_niter` draws at random and is not measured"
+    ),
+    Variant(title="OLoRA, unconverted", verified="LORA OLoRA", exactness=B, note="converted, it is a plain LoRA"),
     Variant(title="Conv1D (fan_in_fan_out)", verified="LORA gpt2"),
     Variant(title="fused projections", verified="LORA phi3"),
 )

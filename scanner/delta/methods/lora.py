@@ -5,13 +5,17 @@ Hu et al. 2021, arXiv 2106.09685; Kalajdzievski 2023, arXiv 2312.03732 (rsLoRA);
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from scanner.delta.lowrank import ModuleDelta
+from scanner.delta.methods import parameters
+from scanner.delta.methods.residual import Part, leading, principal, without
 from scanner.delta.methods.scaling import Scales
 from scanner.delta.reading import Reading
 from scanner.delta.stored import Stored
 from scanner.files.text import printable
+from scanner.model.base import Base
 
 LARGEST_RANK = 1024
 
@@ -29,8 +33,8 @@ UNREPRODUCED = {
     "use_qalora": "the input is pooled in groups before the factors",
     "velora_config": "the activations are compressed",
     "alora_invocation_tokens": "the delta acts only after certain tokens",
-    "target_parameters": "the delta belongs to parameters, such as the experts of a mixture",
 }
+PARTS: dict[str, Part] = {"pissa": principal, "olora": leading}
 REWRITING = ("pissa", "olora", "corda", "loftq")
 
 
@@ -39,22 +43,33 @@ def read(reading: Reading) -> None:
     config, raw = reading.adapter.config, reading.raw
     for field, what in UNREPRODUCED.items():
         if raw.get(field):
-            reading.refuse(field, what)
-    init = raw.get("init_lora_weights")
-    if isinstance(init, str) and init.lower().startswith(REWRITING):
-        reading.refuse(f"init_lora_weights {printable(init, 40)}", "PEFT rewrites the base's weights when it loads")
-    groups = reading.groups(*ENDINGS)
-    scales = Scales(reading, config, len(groups))
+            reading.refuse(field, what, whole=True)
+    init = str(raw.get("init_lora_weights")).lower()
+    part = PARTS.get(init)
+    if (init.startswith(REWRITING) and part is None) or (part is not None and reading.base is None):
+        reading.refuse(f"init_lora_weights {printable(init, 40)}", "PEFT rewrites the base's weights when it loads", whole=True)
+    scales = Scales(reading, config, len(reading.free))
     if scales.refused:
         return
-    for module, tensors in groups.items():
+    parameters.read(reading, scales)
+    for module, tensors in reading.groups(*ENDINGS).items():
         why = _flaw(tensors, config.use_dora)
         if why:
             reading.refuse(module, why)
             continue
         scale = scales.of(module)
-        if scale is not None:
-            reading.changes.append(_delta(module, tensors, scale))
+        if scale is None:
+            continue
+        delta = _delta(module, tensors, scale)
+        reading.changes.append(delta if part is None or reading.base is None or EMBEDDING_A in tensors else _rewritten(reading, reading.base, delta, part))
+
+
+def _rewritten(reading: Reading, base: Base, delta: ModuleDelta, part: Part) -> ModuleDelta:
+    """The delta together with what PEFT takes out of the base."""
+    if base.shape(delta.module) != delta.shape or not delta.exact or delta.scale <= 0:
+        reading.refuse(delta.module, "what PEFT takes out of the base's weight cannot be computed", whole=True)
+        return delta
+    return without(delta, partial(base.weight, delta.module), part)
 
 
 def _flaw(tensors: dict[str, Stored], dora: bool) -> str:

@@ -27,3 +27,7 @@ class Scales:
         except ValueError as error:
             self._reading.refuse(module, str(error))
             return None
+
+    def rank(self, module: str) -> int:
+        """The rank the configuration gives, once `of` gave a scale."""
+        return self._config.rank(module)
