@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+from probes.loaders import pairs, views
 from scanner.delta.delta import Role
+from scanner.delta.methods.lora import REWRITING
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
-from scanner.measurement import Coverage, Status
+from scanner.measurement import Column, Coverage, Status, Table
 from scanner.probe import Need, Yield
 from scanner.rule import (
     ATLAS_MASQUERADING,
@@ -21,6 +24,8 @@ from scanner.rule import (
 from scanner.subject import Subject
 
 WEIGHTS = "adapter_model.safetensors"
+LARGEST_RATIO = 4.0
+"""Patterns and rounding of alpha give such differences of scale honestly."""
 
 BASE_OVERWRITE = Rule(
     id="base-overwrite",
@@ -106,9 +111,10 @@ DISAGREE = Rule(
     title="Loaders make different models of this file",
     severity=Severity.HIGH,
     basis=Basis.INTEGRITY,
-    meaning="Factors of modules that target_modules does not name: PEFT ignores them, vLLM and llama.cpp apply them.",
-    why="What was tested with one loader is not what runs with another; a change can hide from whoever tests with PEFT.",
-    fix="Ask for a file saved by PEFT's save_pretrained, which holds the named modules only.",
+    meaning="PEFT, vLLM and llama.cpp change different modules, or change them by different amounts, without a word.",
+    why="What was tested with one loader is not what runs with another; a change can hide from whoever tests with PEFT. Prefixes left over from "
+    "wrapping a model twice, rsLoRA and alpha patterns do it honestly.",
+    fix="Test with the loader you deploy with, or ask for a file saved anew by PEFT's save_pretrained, with one alpha for all modules.",
     references=(ATLAS_MASQUERADING,),
 )
 NONFINITE = Rule(
@@ -137,10 +143,11 @@ _STRAY = {
     Role.EMBEDDING: EMBEDDING,
     Role.BIAS: BIAS,
     Role.DECOY: DECOY,
-    Role.UNTARGETED: DISAGREE,
-    Role.WRAPPED: IGNORED,
-    Role.OTHER: IGNORED,
 }
+
+
+_OTHERS_APPLY = {Role.UNTARGETED: Severity.HIGH, Role.WRAPPED: Severity.MEDIUM, Role.UNPREFIXED: Severity.MEDIUM}
+_IGNORED_BY_PEFT = (Role.OTHER, *_OTHERS_APPLY)
 
 
 class LoadingProbe:
@@ -159,11 +166,18 @@ class LoadingProbe:
             if names:
                 yield Finding(
                     rule=rule.id,
-                    message=f"{len(names)} tensor{'s' if len(names) > 1 else ''}, first {names[0]}",
+                    message=_counted(names),
                     severity=rule.severity,
                     location=Location(file=WEIGHTS, item=names[0]),
                     details=tuple(names[:20]),
                 )
+        taken = {v.loader for v in views(subject.adapter, subject.delta)[1:] if not v.refuses}
+        left = [printable(s.name, 160) for s in subject.delta.strays if s.role in _IGNORED_BY_PEFT and not (taken and "lora_" in s.name)]
+        if left:
+            yield Finding(
+                rule=IGNORED.id, message=_counted(left), severity=IGNORED.severity, location=Location(file=WEIGHTS, item=left[0]), details=tuple(left[:20])
+            )
+        yield from self._disagreements(subject)
         unmeasured = subject.delta.unmeasured
         if unmeasured:
             yield Finding(
@@ -183,6 +197,7 @@ class LoadingProbe:
                 location=Location(file=WEIGHTS, item=bad[0]),
                 details=tuple(bad[:20]),
             )
+        yield _loaders(subject)
         for file in subject.adapter.files:
             if file.path in ("adapter_model.bin", "adapter_model.pt") and file.path not in subject.adapter.weights_files:
                 yield Finding(rule=SHADOWED.id, message=f"{file.path} beside {WEIGHTS}", severity=SHADOWED.severity, location=Location(file=file.path))
@@ -193,3 +208,55 @@ class LoadingProbe:
             surface=f"{len(subject.adapter.weights.tensors)} tensors: {len(changes)} changes of the base, {len(subject.delta.strays)} tensors outside {subject.delta.method}",
             why=f"{unmeasured[0].what}: {unmeasured[0].why}" if unmeasured else "" if changes else "nothing changes the base",
         )
+
+    def _disagreements(self, subject: Subject) -> Iterator[Finding]:
+        """Where PEFT, vLLM and llama.cpp make different models of the file."""
+
+        def finding(message: str, severity: Severity, names: list[str]) -> Finding:
+            shown = tuple(printable(n, 160) for n in names[:20])
+            return Finding(rule=DISAGREE.id, message=message, severity=severity, location=Location(file=WEIGHTS, item=shown[0]), details=shown)
+
+        peft, *others = views(subject.adapter, subject.delta)
+        loaded = [v for v in others if not v.refuses]
+        if not loaded:
+            return
+        who = " and ".join(v.loader for v in loaded)
+        written: dict[str, list[str]] = {}
+        for pair in pairs(subject.adapter):
+            written.setdefault(pair.module, []).append(pair.written)
+        twice = sorted(m for m, names in written.items() if len(names) > 1)
+        if twice:
+            message = f"{len(twice)} modules have factors under two names, first {printable(twice[0], 120)}: {who} and PEFT need not take the same ones"
+            yield finding(message, Severity.HIGH, [n for m in twice for n in written[m]])
+        for role, severity in _OTHERS_APPLY.items():
+            names = [s.name for s in subject.delta.strays if s.role is role and "lora_" in s.name]
+            if names:
+                yield finding(
+                    f"{len(names)} {role.value.partition(':')[0]}, first {printable(names[0], 120)}: PEFT ignores them, {who} apply them", severity, names
+                )
+        if str(subject.adapter.config_file.raw.get("init_lora_weights")).lower().startswith(REWRITING):
+            return
+        for view in loaded:
+            ratios = {m: s / peft.scales[m] for m, s in view.scales.items() if peft.scales.get(m)}
+            unlike = sorted((m for m, r in ratios.items() if not math.isclose(r, 1.0, rel_tol=1e-3)), key=lambda m: (-abs(math.log(abs(ratios[m]) or 1e-9)), m))
+            if unlike:
+                worst = ratios[unlike[0]]
+                usual = subject.adapter.config.use_rslora or 1 / LARGEST_RATIO <= worst <= LARGEST_RATIO
+                message = f"{view.loader} multiplies {len(unlike)} of {len(ratios)} modules by another scale than PEFT, at most by {worst:.3g} times it"
+                yield finding(message, Severity.LOW if usual else Severity.MEDIUM, unlike)
+
+
+def _counted(names: list[str]) -> str:
+    return f"{len(names)} tensor{'s' if len(names) > 1 else ''}, first {names[0]}"
+
+
+def _loaders(subject: Subject) -> Table:
+    """What each loader does with the file."""
+    rows = []
+    for view in views(subject.adapter, subject.delta):
+        scales = sorted(set(view.scales.values()))
+        applied = 0 if view.refuses else len(view.scales)
+        scale = "" if view.refuses or not scales else f"{scales[0]:.4g}" if len(scales) == 1 else f"{scales[0]:.4g} to {scales[-1]:.4g}"
+        rows.append((view.loader, view.refuses or "loads it", applied, scale))
+    names = (("loader", "loader"), ("loads", "what it does with the file"), ("modules", "modules with low-rank factors it changes"), ("scale", "scale"))
+    return Table(id="loading.loaders", title="The same file in three loaders", columns=tuple(Column(*n) for n in names), rows=tuple(rows))

@@ -33,7 +33,8 @@ class Role(StrEnum):
     COPY = "an unchanged copy of a weight of the base"
     BIAS = "a bias of the base, which the configuration says was trained"
     DECOY = "named for another adapter: ignored or loaded depending on the loader"
-    WRAPPED = "wrapped in more than one base_model.model prefix: PEFT ignores it"
+    WRAPPED = "wrapped in more than one base_model.model prefix: PEFT ignores it, vLLM and llama.cpp take all of them off"
+    UNPREFIXED = "factors without PEFT's prefix: PEFT ignores them, vLLM and llama.cpp apply them"
     UNTARGETED = "factors of a module that target_modules does not name: PEFT ignores them, vLLM and llama.cpp apply them"
     OTHER = "not part of the method as PEFT reads it"
 

@@ -23,6 +23,7 @@ _OWN = re.compile(
 _MODULES = re.compile(
     r"(?:^|\.)(?:\w*_proj|\w*norm\w*|ln_\w+|lm_head|embed\w*|wte|wpe|c_attn|c_fc|fc\d?|dense\w*|query|key|value|score|classifier|router|gate|out_lin|[qkvo]_lin)$"
 )
+_FACTOR = re.compile(r"\.lora_(?:[AB]\.weight|embedding_[AB])$")
 _DECOY = re.compile(r"^(?P<module>.+?)\.(?:lora_[AB]\.[^.]+\.weight|lora_(?:embedding_[AB]|magnitude_vector)\.(?!weight$)[^.]+)$")
 
 
@@ -34,7 +35,7 @@ def read(reading: Reading) -> None:
         if not reading.understood and (name == bare or not _common(*_split(bare)[:2])):
             del reading.free[name]  # a tensor of the method that is not understood
         elif name == bare:
-            reading.stray(name, bare, Role.OTHER)
+            reading.stray(name, bare, Role.UNPREFIXED if _FACTOR.search(bare) else Role.OTHER)
         elif bare.startswith(PREFIX):
             while bare.startswith(PREFIX):
                 bare = bare.removeprefix(PREFIX)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from probes.loading import LoadingProbe
-from scanner.measurement import Status
+from scanner.measurement import Status, Table
+from scanner.rule import Severity
 from scanner.scan import scan
 from scanner.verdict import Outcome
-from tests.adapters import MODULE, adapter, ids, raised, tensors
+from tests.adapters import MODULE, adapter, ids, raised, subject, tensors
 
 FIRST = MODULE.format(0)
 SMALL = np.ones((2, 2), np.float32)
@@ -21,7 +22,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "task-head": ("base_model.model.score.weight", {"task_type": "SEQ_CLS"}),
     "embedding-replaced": ("base_model.model.lm_head.weight", {}),
     "bias-trained": ("base_model.model.model.layers.0.self_attn.k_proj.bias", {"bias": "all"}),
-    "loaders-disagree": ("base_model.model.model.layers.0.self_attn.k_proj.lora_A.weight", {}),
     "tensor-ignored": ("junk", {}),
 }
 
@@ -62,3 +62,63 @@ def test_an_adapter_without_a_delta_is_incomplete(tmp_path: Path) -> None:
     result = scan(adapter(tmp_path / "a", {"junk": SMALL}))
     assert result.verdict.outcome is Outcome.INCOMPLETE
     assert {c.probe for c in result.coverage if c.status is not Status.MEASURED} >= {"loading", "spectrum"}
+
+
+K = "model.layers.0.self_attn.k_proj"
+PAIR = {"lora_A.weight": np.ones((2, 8), np.float32), "lora_B.weight": np.ones((8, 2), np.float32)}
+
+
+def pair(module: str) -> dict[str, Any]:
+    return {f"{module}.{ending}": value for ending, value in PAIR.items()}
+
+
+DISAGREEMENTS: dict[str, tuple[dict[str, Any], Severity]] = {
+    "a module that is not named": (pair(f"base_model.model.{K}"), Severity.HIGH),
+    "wrapped twice": (pair(f"base_model.model.base_model.model.{K}"), Severity.MEDIUM),
+    "no prefix": (pair(K), Severity.MEDIUM),
+    "under two names": (pair(f"base_model.model.base_model.model.{FIRST.removeprefix('base_model.model.')}"), Severity.HIGH),
+}
+
+
+@pytest.mark.parametrize("name", DISAGREEMENTS)
+def test_factors_that_only_other_loaders_apply_are_a_disagreement(name: str, tmp_path: Path) -> None:
+    extra, severity = DISAGREEMENTS[name]
+    found = raised(LoadingProbe(), adapter(tmp_path / "a", tensors() | extra))
+    assert {f.rule for f in found} == {"loaders-disagree"}
+    assert max(f.severity.level for f in found) == severity.level
+    assert set(found[0].details) & {n.removesuffix(".lora_A.weight") for n in extra} or set(found[0].details) & set(extra)
+
+
+def test_where_every_other_loader_refuses_the_file_peft_ignores_them(tmp_path: Path) -> None:
+    weights = tensors() | pair(K) | {f"{FIRST}.lora_A.other.weight": SMALL}
+    assert ids(raised(LoadingProbe(), adapter(tmp_path / "a", weights))) == {"tensor-ignored", "tensor-decoy"}
+
+
+SCALES: dict[str, tuple[dict[str, Any], dict[str, Severity]]] = {
+    "one alpha": ({}, {}),
+    "rsLoRA": ({"use_rslora": True}, {"llama.cpp": Severity.LOW}),
+    "a pattern": ({"alpha_pattern": {"layers.0.self_attn.q_proj": 8}}, {"vLLM": Severity.LOW, "llama.cpp": Severity.LOW}),
+    "hidden in the default": (
+        {"lora_alpha": 40000, "alpha_pattern": {"q_proj": 4}},
+        {"vLLM": Severity.MEDIUM, "llama.cpp": Severity.MEDIUM},
+    ),
+    "a rank the factors do not have": ({"r": 16}, {"llama.cpp": Severity.MEDIUM}),
+    "DoRA is refused by both": ({"use_dora": True, "use_rslora": True}, {}),
+}
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_loaders_that_scale_differently_are_told(name: str, tmp_path: Path) -> None:
+    config, wanted = SCALES[name]
+    weights = tensors()
+    if config.get("use_dora"):
+        weights |= {f"{MODULE.format(i)}.lora_magnitude_vector": np.ones(8, np.float32) for i in range(2)}
+    found = [f for f in raised(LoadingProbe(), adapter(tmp_path / "a", weights, **config)) if f.rule == "loaders-disagree"]
+    assert {f.message.split()[0]: f.severity for f in found} == wanted
+
+
+def test_the_table_says_what_each_loader_does(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a", tensors() | {"base_model.model.model.norm.weight": np.ones(8, np.float32)}, r=2, lora_alpha=6)
+    (table,) = (i for i in LoadingProbe().run(subject(folder)) if isinstance(i, Table))
+    stops = "stops at base_model.model.model.norm.weight"
+    assert table.rows == (("PEFT", "loads it", 2, "3"), ("vLLM", stops, 0, ""), ("llama.cpp", stops, 0, ""))

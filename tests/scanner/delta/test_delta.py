@@ -41,7 +41,7 @@ STRAYS = {
     "base_model.model.classifier.weight": Role.HEAD,
     "base_model.model.model.layers.0.self_attn.k_proj.lora_A.weight": Role.UNTARGETED,
     "base_model.model.classifier.original_module.lora_A.weight": Role.OTHER,
-    "model.layers.0.self_attn.q_proj.lora_A.weight": Role.OTHER,
+    "model.layers.0.self_attn.q_proj.lora_A.weight": Role.UNPREFIXED,
     "model.norm.weight": Role.OTHER,
     f"{FIRST}.lora_A": Role.OTHER,
     f"{FIRST}.lora_C.weight": Role.OTHER,
