@@ -16,6 +16,12 @@ from scanner.files.adapter import Adapter
 from scanner.files.text import printable
 from scanner.model.base import Base
 
+MIXTURES = {
+    "XLORA": "a mixture of other adapters, which its configuration names and a classifier weighs token by token",
+    "POLY": "a mixture of factors, weighed by the task it is asked for",
+}
+"""Methods whose delta depends on what is asked."""
+
 __all__ = ["Change", "Delta", "ModuleDelta", "Role", "Stray", "Unmeasured", "read"]
 
 
@@ -56,7 +62,7 @@ def read(adapter: Adapter, base: Base | None = None) -> Delta:
     method = METHODS.get(kind)
     if method is None:
         title, reading.understood = printable(kind, 40), False
-        reading.refuse(f"peft_type {title}", "a method that is not understood")
+        reading.refuse(f"peft_type {title}", MIXTURES.get(kind, "a method that is not understood"), whole=True)
     else:
         title = named(reading.raw) if kind == "LORA" else method.title
         method.read(reading)

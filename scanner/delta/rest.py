@@ -44,6 +44,8 @@ def read(reading: Reading) -> None:
             reading.stray(name, found["module"], Role.DECOY)
         else:
             _plain(reading, name, bare)
+    if reading.targets.many:
+        reading.refuse("adapter_config.json", "more names and patterns than can be matched")
 
 
 def _plain(reading: Reading, name: str, bare: str) -> None:

@@ -43,6 +43,21 @@ def gpt_oss() -> Any:
     return transformers.GptOssForCausalLM(transformers.GptOssConfig(**MOE, num_local_experts=3, num_experts_per_tok=2, head_dim=8))
 
 
+def bert() -> Any:
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": VOCABULARY}
+    return transformers.BertForSequenceClassification(transformers.BertConfig(**shape, num_labels=3))
+
+
+def roberta() -> Any:
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": VOCABULARY}
+    return transformers.RobertaForTokenClassification(transformers.RobertaConfig(**shape, num_labels=3, pad_token_id=0))
+
+
+def t5() -> Any:
+    shape = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": VOCABULARY}
+    return transformers.T5ForConditionalGeneration(transformers.T5Config(**shape, decoder_start_token_id=0))
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     "llama": llama,
     "llama-biases": lambda: llama(attention_bias=True),
@@ -52,6 +67,9 @@ MODELS: dict[str, Callable[[], Any]] = {
     "mixtral": mixtral,
     "qwen3-moe": qwen3_moe,
     "gpt-oss": gpt_oss,
+    "bert": bert,
+    "roberta": roberta,
+    "t5": t5,
 }
 
 
