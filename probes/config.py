@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import re._constants as _constants  # type: ignore[import-not-found]
 import re._parser as _parser  # type: ignore[import-not-found]
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Any
 
-import msgspec
-
-from scanner.delta.methods.lora import PARTS
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
 from scanner.measurement import Coverage, Status
@@ -32,10 +27,53 @@ from scanner.rule import (
 from scanner.subject import Subject
 
 FILE = "adapter_config.json"
-KNOWN: dict[str, list[str]] = json.loads(files("probes").joinpath("peft_fields.json").read_text())
-"""The fields of every configuration class of PEFT 0.21, by peft_type."""
-LEGACY = frozenset(
-    ["enable_lora", "merge_weights", "runtime_config", "inference_mode", "peft_version", "auto_mapping", "base_model_name_or_path", "revision", "task_type"]
+KNOWN = frozenset(
+    [
+        "alora_invocation_tokens",
+        "alpha_pattern",
+        "arrow_config",
+        "auto_mapping",
+        "base_model_name_or_path",
+        "bias",
+        "corda_config",
+        "ensure_weight_tying",
+        "eva_config",
+        "exclude_modules",
+        "fan_in_fan_out",
+        "inference_mode",
+        "init_lora_weights",
+        "kasa_config",
+        "layer_replication",
+        "layers_pattern",
+        "layers_to_transform",
+        "loftq_config",
+        "lora_alpha",
+        "lora_bias",
+        "lora_dropout",
+        "lora_ga_config",
+        "megatron_config",
+        "megatron_core",
+        "modules_to_save",
+        "monteclora_config",
+        "peft_type",
+        "peft_version",
+        "qalora_group_size",
+        "r",
+        "rank_pattern",
+        "revision",
+        "runtime_config",
+        "target_modules",
+        "target_parameters",
+        "task_type",
+        "trainable_token_indices",
+        "use_bdlora",
+        "use_dora",
+        "use_qalora",
+        "use_rslora",
+        "velora_config",
+        "enable_lora",
+        "merge_weights",
+    ]
 )
 MUTATING_INIT = ("pissa", "olora", "corda", "loftq")
 LARGEST_SCALING = 64.0
@@ -57,8 +95,7 @@ MUTATES_BASE = Rule(
     basis=Basis.INTEGRITY,
     meaning="init_lora_weights, layer_replication or kasa_config make PEFT rewrite or duplicate base layers.",
     why="The base stays changed after the adapter is disabled or unloaded. PiSSA and OLoRA adapters saved without conversion look like this honestly.",
-    fix="Ask for the adapter converted to plain LoRA (PEFT: path_initial_model_for_weight_conversion). PiSSA and OLoRA are measured with a base; "
-    "the others are not measured.",
+    fix="Ask for the adapter converted to plain LoRA (PEFT: path_initial_model_for_weight_conversion). What such a file does was not measured.",
     references=(ATLAS_MODIFY_ARCHITECTURE,),
 )
 REMOTE = Rule(
@@ -96,7 +133,7 @@ CONDITIONAL = Rule(
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
     meaning="alora_invocation_tokens or trainable_token_indices tie the change to certain tokens.",
-    why="It is a declared feature, and it is also exactly what a trigger is. Trained tokens are measured with a base; aLoRA is not measured.",
+    why="It is a declared feature, and it is also exactly what a trigger is. unmask does not apply these fields.",
     fix="Ask which tokens and why; test with them in the prompt.",
     references=(ATLAS_TRIGGER,),
 )
@@ -105,7 +142,7 @@ UNKNOWN = Rule(
     title="Fields that PEFT 0.21 does not know",
     severity=Severity.LOW,
     basis=Basis.DOCUMENTATION,
-    meaning="The configuration holds fields outside PEFT's class for this method; PEFT drops them with a warning.",
+    meaning="The configuration holds fields outside PEFT's LoraConfig; PEFT drops them with a warning.",
     why="Other loaders may read them. Newer and older PEFT versions leave such fields honestly.",
     fix="Nothing, if the fields come from a version you know.",
 )
@@ -158,19 +195,18 @@ class ConfigProbe:
             return Finding(rule=rule.id, message=message, severity=rule.severity, location=Location(file=FILE, item=printable(field, 80)))
 
         for field in ("auto_mapping", "auto_map", "megatron_config", "custom_pipelines"):
-            if raw.get(field) and not (field == "auto_mapping" and _of_transformers(raw[field])):
+            if raw.get(field):
                 yield finding(IMPORTS, field, f"{field} is {printable(raw[field], 120)}")
         if raw.get("megatron_core") not in (None, "megatron.core"):
             yield finding(IMPORTS, "megatron_core", f"megatron_core is {printable(raw['megatron_core'], 120)}")
         init = raw.get("init_lora_weights")
         if isinstance(init, str) and init.lower().startswith(MUTATING_INIT):
-            told = finding(MUTATES_BASE, "init_lora_weights", f"init_lora_weights is {printable(init, 60)}")
-            yield msgspec.structs.replace(told, severity=Severity.MEDIUM) if init.lower() in PARTS else told
+            yield finding(MUTATES_BASE, "init_lora_weights", f"init_lora_weights is {printable(init, 60)}")
         for field in ("layer_replication", "kasa_config"):
             if raw.get(field):
                 yield finding(MUTATES_BASE, field, f"{field} is {printable(raw[field], 120)}")
         for field in ("adapters", "shadow_model", "prompt_tuning_init_state_dict_path", "arrow_config", "tokenizer_name_or_path"):
-            if raw.get(field) and not (field == "tokenizer_name_or_path" and raw[field] == raw.get("base_model_name_or_path")):
+            if raw.get(field):
                 yield finding(REMOTE, field, f"{field} is {printable(raw[field], 120)}")
         for field, text in _patterns(raw):
             if len(text) > 2000 or _can_hang(text):
@@ -186,7 +222,7 @@ class ConfigProbe:
         for field in ("alora_invocation_tokens", "trainable_token_indices"):
             if raw.get(field):
                 yield finding(CONDITIONAL, field, f"{field} is {printable(raw[field], 120)}")
-        unknown = sorted(set(raw) - LEGACY - set(KNOWN.get(config.peft_type, raw)))
+        unknown = sorted(set(raw) - KNOWN)
         if unknown:
             yield finding(UNKNOWN, unknown[0], ", ".join(printable(f, 60) for f in unknown[:12]))
         if subject.adapter.config_file.twice:
@@ -204,12 +240,6 @@ class ConfigProbe:
             ends = {n.rstrip("/").rsplit("/", 1)[-1].lower() for n in names if n}
             if declared.rstrip("/").rsplit("/", 1)[-1].lower() not in ends:
                 yield finding(OTHER_BASE, "base_model_name_or_path", f"declared {printable(declared, 120)}, scanned on {printable(subject.base.name, 120)}")
-
-
-def _of_transformers(mapping: Any) -> bool:
-    """Whether auto_mapping names a class of transformers, as PEFT writes it by itself where no task_type is set."""
-    library = mapping.get("parent_library") if isinstance(mapping, dict) else None
-    return isinstance(library, str) and re.fullmatch(r"transformers(\.[A-Za-z0-9_]+)*", library) is not None
 
 
 def _can_hang(pattern: str) -> bool:

@@ -41,7 +41,7 @@ class AdapterConfig(msgspec.Struct, frozen=True):
     modules_to_save: list[str] | None = None
 
     def rank(self, module: str) -> int:
-        """The rank of `module`'s factors. Raises ValueError for a pattern RE2 does not take."""
+        """The rank that the configuration gives `module`. Raises ValueError for a pattern RE2 does not take."""
         return int(_pattern(self.rank_pattern, module, self.r))
 
     def scaling(self, module: str) -> float:
