@@ -6,6 +6,7 @@ and afterwards put the very object back, so the base's own tensors are never wri
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
@@ -28,6 +29,13 @@ from scanner.files.text import printable
 
 Attachment = Callable[[], AbstractContextManager[None]]
 Hook = Callable[..., Any]
+Place = tuple[Any, str]
+"""A module and the name of a tensor of it."""
+Slice = tuple[int, slice]
+"""An expert, and rows of its matrix."""
+_EXPERT = re.compile(r"^(?P<layer>.*\.layers\.\d+)\.(?:mlp|block_sparse_moe)\.experts\.(?P<expert>\d{1,6})\.(?P<part>w[123]|(?:gate|up|down)_proj)$")
+_PARTS = {"w1": ("gate_up_proj", 0), "gate_proj": ("gate_up_proj", 0), "w3": ("gate_up_proj", 1), "up_proj": ("gate_up_proj", 1),
+          "w2": ("down_proj", None), "down_proj": ("down_proj", None)}  # fmt: skip
 
 
 def attach(model: torch.nn.Module, changes: tuple[Change, ...], device: torch.device) -> list[Attachment]:
@@ -36,8 +44,51 @@ def attach(model: torch.nn.Module, changes: tuple[Change, ...], device: torch.de
     with ExitStack() as stack:  # what is added on top may depend on the weights that replace the base's
         for attachment in attachments:
             stack.enter_context(attachment())
-        attachments += [a for change in changes if not isinstance(change, Replaced | Rows) for a in _attachments(model, change, device)]
+        stacked, others = _stacked(model, [c for c in changes if not isinstance(c, Replaced | Rows)])
+        attachments += [a for change in others for a in _attachments(model, change, device)]
+        attachments += [_swapped([place], _slices(place, found, device)) for place, found in stacked.items()]
     return attachments
+
+
+def _stacked(model: Any, changes: list[Change]) -> tuple[dict[Place, list[tuple[Slice, ModuleDelta]]], list[Change]]:
+    """Deltas of single experts whose weights `model` keeps in one tensor for all, by that tensor; and the other changes.
+
+    Such adapters were trained on checkpoints with a module for every expert; transformers 5 stacks them as gate_up_proj and down_proj.
+    """
+    stacked: dict[Place, list[tuple[Slice, ModuleDelta]]] = {}
+    others = []
+    for change in changes:
+        match = _EXPERT.match(change.module)
+        experts = _submodule(model, f"{match['layer']}.mlp.experts") if match else None
+        if match is None or experts is None or not isinstance(change, ModuleDelta) or _submodule(model, change.module) is not None:
+            others.append(change)
+            continue
+        parameter, part = _PARTS[match["part"]]
+        half = change.shape[0]
+        rows = slice(None) if part is None else slice(part * half, (part + 1) * half)
+        stacked.setdefault((experts, parameter), []).append(((int(match["expert"]), rows), change))
+    return stacked, others
+
+
+def _slices(place: Place, deltas: list[tuple[Slice, ModuleDelta]], device: torch.device) -> torch.Tensor:
+    """The stack with the deltas of single experts added, each in its own place."""
+    module, parameter = place
+    old: torch.Tensor | None = module._parameters.get(parameter)
+    for (expert, rows), delta in deltas:
+        if old is None or old.ndim != 3 or expert >= len(old) or tuple(old[expert, rows].shape) != delta.shape or not delta.exact:
+            raise _misfit(delta, torch.Size(()) if old is None else old.shape)
+    assert old is not None
+    new = old.float().clone()
+    for (expert, rows), delta in deltas:
+        new[expert, rows] += torch.from_numpy(delta.difference()).to(device)
+    return new.to(old.dtype)
+
+
+def _submodule(model: Any, name: str) -> Any:
+    try:
+        return model.get_submodule(name)
+    except AttributeError:
+        return None
 
 
 @torch.inference_mode()
