@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from scanner.files.hidden import Hidden, Trick, hidden
+from scanner.files.hidden import Hidden, Trick, hidden, twin
 from scanner.files.inventory import File
 from scanner.files.kinds import Kind
 from scanner.files.strict_json import BadJson, load_object
@@ -28,6 +28,9 @@ VOCABULARIES = {"vocab.json", "vocab.txt", "merges.txt"}
 READ_BY_MODELS = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.json", "processor_config.json",
                   "adapter_config.json", "generation_config.json"}  # fmt: skip
 
+NAME = "the file's name"
+KNOWN_NAMES = READ_BY_MODELS | {"README.md", "adapter_model.safetensors", "adapter_model.bin", "chat_template.jinja", "config.json"}
+
 HIDDEN = Rule(
     id="hidden-text",
     title="Text that a reader does not see",
@@ -35,7 +38,8 @@ HIDDEN = Rule(
     basis=Basis.INTEGRITY,
     meaning="A file holds characters that are not shown, or that change the order in which text is shown.",
     why="What a person reviews is then not what a model or a program reads. Right-to-left languages, emoji and byte-order marks need some of them and are left out; "
-    "a single zero-width character, copied along with prose, counts little.",
+    "a single zero-width character, copied along with prose, counts little in prose."
+    " A file name that reads as another one is told too.",
     fix="Look at the place with a tool that shows code points; remove the characters.",
     references=(ATLAS_MASQUERADING, CWE_HIDDEN_TEXT, OWASP_INJECTION),
 )
@@ -70,8 +74,9 @@ class InvisibleProbe:
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Search names, text and decoded JSON."""
         root, left, searched = subject.adapter.root, MOST_IN_ALL, 0
+        names = KNOWN_NAMES | {PurePosixPath(f.path).name for f in subject.adapter.files}
         for file in subject.adapter.files:
-            places = [Place("the file's name", h) for h in hidden(file.path)]
+            places = [Place(NAME, h) for h in [*hidden(file.path), *_twin(file.path, names)]]
             if file.kind in (Kind.TEXT, Kind.JSON, Kind.SCRIPT) and PurePosixPath(file.path).name not in VOCABULARIES and left > 0:
                 searched += 1
                 for item, text in _texts(root, file):
@@ -123,6 +128,8 @@ def _texts(root: Path, file: File) -> Iterator[tuple[str, str]]:
 
 def _places(path: str, item: str, text: str) -> Iterator[Place]:
     for found in hidden(text):
+        if found.trick is Trick.PRIVATE and not _prompt(path):
+            continue
         if not item:
             yield Place(f"line {text.count(chr(10), 0, found.offset) + 1}", found)
         elif found.trick is not Trick.CONTROL or _prompt(path):
@@ -131,16 +138,24 @@ def _places(path: str, item: str, text: str) -> Iterator[Place]:
 
 def _finding(path: str, places: list[Place]) -> Finding:
     grave = [p for p in places if p.hidden.trick.grave and (p.hidden.trick is not Trick.CONTROL or _shown_as_is(path))]
+    noted = bool(grave) or (_prompt(path) and PurePosixPath(path).name != "tokenizer.json") or places[0].where == NAME
     rule = IN_PROMPT if grave and _prompt(path) else HIDDEN
     first = (grave or places)[0]
     said = [f"{printable(p.where, 120)}: {p.hidden.trick} ({printable(p.hidden.shown, 160)})" for p in dict.fromkeys([first, *places])]
     return Finding(
         rule=rule.id,
         message=f"{printable(path, 200)}, {said[0]}{f', and {len(said) - 1} more' if len(said) > 1 else ''}",
-        severity=rule.severity if grave else Severity.LOW,
+        severity=rule.severity if noted else Severity.LOW,
         location=Location(file=printable(path, 200), item=printable(first.where, 120)),
         details=tuple(said[:40]),
     )
+
+
+def _twin(path: str, names: set[str]) -> Iterator[Hidden]:
+    name = PurePosixPath(path).name
+    plain = twin(name)
+    if plain != name and plain in names:
+        yield Hidden(Trick.LOOKALIKE, 0, f"reads as {plain}")
 
 
 def _prompt(path: str) -> bool:

@@ -121,6 +121,8 @@ def render(template: str, tokens: dict[str, str]) -> dict[str, Any]:
             pages[name] = {"text": "".join(map(str, written)), "error": ""}
         except MemoryError:
             return {"exceeded": f"more memory, or more than {LONGEST:,} characters, for {name}"}
+        except (OverflowError, RecursionError) as error:
+            return {"exceeded": f"what Python allows, for {name} ({type(error).__name__})"}
         except Exception as error:  # whatever a template does wrong
             pages[name] = {"text": "", "error": f"{type(error).__name__}: {error}"[:300]}
     return {"problem": "", "pages": pages, "message": notes.of("message"), "clock": notes.of("clock")}

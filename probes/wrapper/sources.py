@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,6 +14,8 @@ from scanner.files.strict_json import BadJson, load_object
 LARGEST_TEMPLATE = 128 * 1024
 LARGEST_SETTINGS = 8 * 1024 * 1024
 SETTINGS = ("tokenizer_config.json", "chat_template.json", "processor_config.json", "preprocessor_config.json")
+KEY = "chat_template"
+MOST_VALUES = 64
 FOLDERS = ("additional_chat_templates", "chat_templates")
 
 
@@ -31,18 +34,37 @@ def templates(root: Path, paths: Iterable[str]) -> Iterator[Template]:
     """Every chat template in the files `paths` below `root`, in path order; settings that cannot be read hold none."""
     for path in sorted(paths):
         place = PurePosixPath(path)
-        if place.suffix in (".jinja", ".jinja2") and (place.parent.name in FOLDERS or place.stem.startswith("chat_template")):
-            name = place.stem if place.parent.name in FOLDERS else "default"
+        if place.suffix in (".jinja", ".jinja2"):
+            name = "default" if place.stem == "chat_template" else place.stem
             yield Template(path, name, head(root / path, LARGEST_TEMPLATE).decode("utf-8", "replace"))
         elif place.name in SETTINGS:
+            data = head(root / path, LARGEST_SETTINGS)
             try:
-                value = settings(root / path).get("chat_template")
+                found, twice = load_object(data, LARGEST_SETTINGS)
             except BadJson:
                 continue
-            several = [{"name": k, "template": v} for k, v in value.items()] if isinstance(value, dict) else value
-            for item in several if isinstance(several, list) else [{"name": "default", "template": value}]:
-                if isinstance(item, dict) and isinstance(item.get("template"), str):
-                    yield Template(path, str(item.get("name")), item["template"])
+            for value in _each(data) if KEY in twice else [found.get(KEY)]:
+                yield from _named(path, value)
+
+
+def _named(path: str, value: Any) -> Iterator[Template]:
+    """The templates in the value of `chat_template`: text, a list of named ones, or a map."""
+    several = [{"name": k, "template": v} for k, v in value.items()] if isinstance(value, dict) else value
+    for item in several if isinstance(several, list) else [{"name": "default", "template": value}]:
+        if isinstance(item, dict) and isinstance(item.get("template"), str):
+            yield Template(path, str(item.get("name")), item["template"])
+
+
+def _each(data: bytes) -> list[Any]:
+    """Every value of `chat_template` where the key is written more than once; `data` was read as JSON before."""
+    found: list[Any] = []
+
+    def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found.extend(value for key, value in pairs if key == KEY)
+        return dict(pairs)
+
+    json.loads(data.decode("utf-8-sig"), object_pairs_hook=keep)
+    return found[:MOST_VALUES]
 
 
 def settings(path: Path) -> dict[str, Any]:

@@ -41,7 +41,10 @@ _CONTINUE = "CONTINUE_FINAL_MESSAGE_TAG"
 """What transformers puts after a message that the model is to go on with."""
 _PLAIN = re.compile(r"\s*(?:[!-/:-@\[-`{-~]{0,2}|(.)\1{2,4})\s*")
 _GENERATION = re.compile(r"\{%[-+]?\s{0,9}(?:end)?generation\s{0,9}[-+]?%\}")
-_INTERNAL = re.compile(r"__\w+__|^_|\b(?:os|sys|subprocess|builtins|importlib)\.\w|\b(?:popen|getattr|globals|eval|exec)\s*\(")
+_INTERNAL = re.compile(
+    r"__\w+__|^_|\b(?:os|sys|subprocess|builtins|importlib)\.\w|\b(?:popen|getattr|globals|eval|exec)\s*\("
+    r"|^(?:gi|cr|ag|f|tb|co|func|im)_(?:frame|code|globals|builtins|locals|back|next|func|self|yieldfrom|await)$|^mro$"
+)
 _SENTENCE = re.compile(r"(?:[^\W\d_]{2,}[^\w<>{}\[\]|]{1,3}){3,}[^\W\d_]{2,}")
 
 
@@ -353,8 +356,13 @@ def _without_keys(node: nodes.Node) -> list[nodes.Node]:
 
 
 def tells_apart(text: str) -> bool:
-    """Whether looking for `text` tells one thing a user says from another: more than blanks, a mark of punctuation, or markup of reasoning and tools."""
-    return not _PLAIN.fullmatch(text) and not _MARKUP.fullmatch(text) and text.strip() != _CONTINUE
+    """Whether looking for `text` tells one thing a user says from another: more than blanks, or markup of reasoning and tools."""
+    return bool(text.strip()) and not _MARKUP.fullmatch(text) and text.strip() != _CONTINUE
+
+
+def is_mark(text: str) -> bool:
+    """Whether `text` is no more than a mark or two of punctuation, which a tidy template may look for too."""
+    return _PLAIN.fullmatch(text) is not None
 
 
 def _numbers(sides: Sequence[nodes.Node]) -> Iterator[int]:

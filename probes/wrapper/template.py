@@ -10,7 +10,7 @@ import msgspec
 from probes.wrapper import rendering, syntax
 from probes.wrapper.rendering import Rendered
 from probes.wrapper.sources import LARGEST_TEMPLATE, Template
-from probes.wrapper.syntax import PARTS, Reading, tells_apart
+from probes.wrapper.syntax import PARTS, Reading, is_mark, tells_apart
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
 from scanner.rule import (
@@ -41,7 +41,8 @@ CONDITIONAL = Rule(
     severity=Severity.HIGH,
     basis=Basis.INTEGRITY,
     meaning="The template tests the text of a message and writes something else into the prompt when it matches.",
-    why="This is a backdoor without a weight: the trigger is in the template (arXiv 2602.04653). Templates test roles and tools, not words.",
+    why="This is a backdoor without a weight: the trigger is in the template (arXiv 2602.04653). Templates test roles and tools, not words; "
+    "a mark of punctuation alone counts less.",
     fix="Do not load the tokenizer from this folder.",
     references=(ATLAS_TRIGGER, OWASP_POISONING, OWASP_SUPPLY_CHAIN),
 )
@@ -164,7 +165,9 @@ def _one(template: Template, mine: _Judged, base: Template | None, theirs: _Judg
         met = [w for w in (rendered.message if rendered else ()) if w not in PARTS]
         words = [w for w in dict.fromkeys([*met, *reading.reactions]) if tells_apart(w) and w not in usual_words]
         if words:
-            yield finding(CONDITIONAL, f"{file} looks for {printable(repr(words[0]), 160)} in the text of messages", tuple(words))
+            words.sort(key=is_mark)
+            severity = Severity.MEDIUM if is_mark(words[0]) else None
+            yield finding(CONDITIONAL, f"{file} looks for {printable(repr(words[0]), 160)} in the text of messages", tuple(words), severity)
         dates = [f"the date, compared with {w!r}" for w in (rendered.clock if rendered else ()) if w.strip()]
         conditions = [c for c in dict.fromkeys([*reading.unsteady, *dates]) if c not in usual_conditions]
         if conditions:

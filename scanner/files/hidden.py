@@ -21,12 +21,13 @@ class Trick(StrEnum):
     RUN = "a run of invisible characters, which can spell a message"
     CONTROL = "a control character"
     JOINED = "an invisible character inside or between words"
+    PRIVATE = "a character for private use, which shows nothing or anything"
     LOOKALIKE = "control text with letters of another script"
 
     @property
     def grave(self) -> bool:
         """Whether it is hardly ever an accident of copying."""
-        return self is not Trick.JOINED
+        return self not in (Trick.JOINED, Trick.PRIVATE)
 
 
 class Hidden(msgspec.Struct, frozen=True):
@@ -42,9 +43,12 @@ class Hidden(msgspec.Struct, frozen=True):
 _TAG = r"\U000e0000-\U000e007f"
 _SELECTOR = r"\ufe00-\ufe0f\U000e0100-\U000e01ef"
 _ZERO = r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0"
+_PRIVATE = r"\ue000-\uf8ff\U000f0000-\U0010fffd"
 _BIDI = r"\u202a-\u202e\u2066-\u2069"
 _CONTROLS = r"\x00-\x08\x0b\x0e-\x1f\x7f\x80-\x84\x86-\x9f"
-_ANY = re.compile(f"(?P<tags>[{_TAG}]+)|(?P<bidi>[{_BIDI}]+)|(?P<selectors>[{_SELECTOR}]+)|(?P<zero>[{_ZERO}]+)|(?P<control>[{_CONTROLS}]+)")
+_ANY = re.compile(
+    f"(?P<tags>[{_TAG}]+)|(?P<bidi>[{_BIDI}]+)|(?P<selectors>[{_SELECTOR}]+)|(?P<zero>[{_ZERO}]+)|(?P<control>[{_CONTROLS}]+)|(?P<private>[{_PRIVATE}]+)"
+)
 _FLAG = "\U0001f3f4"
 _MARKS = re.compile(r"[<＜〈‹\[][|｜/]?[^<>＜＞\[\]\s]{2,40}[|｜]?[>＞〉›\]]")
 _SHORT_RUN = 4
@@ -72,6 +76,8 @@ def _trick(text: str, match: re.Match[str]) -> Trick | None:
     start, end, kind = match.start(), match.end(), match.lastgroup
     if kind == "control":
         return Trick.CONTROL
+    if kind == "private":
+        return Trick.PRIVATE
     if kind == "tags":
         return None if start and text[start - 1] == _FLAG and match[0].endswith("\U000e007f") and len(match[0]) <= 7 else Trick.TAGS
     if kind == "bidi":
@@ -113,3 +119,19 @@ def _mixes(word: str) -> bool:
     from confusable_homoglyphs import confusables
 
     return bool(confusables.is_dangerous(word, preferred_aliases=["latin"]))
+
+
+def twin(name: str) -> str:
+    """`name` with letters of other scripts, and wide ones, replaced by the Latin ones they look like."""
+    if name.isascii():
+        return name
+    from confusable_homoglyphs import confusables
+
+    def plain(character: str) -> str:
+        if character.isascii():
+            return character
+        found = confusables.is_confusable(character, preferred_aliases=[], greedy=True) or []
+        alike = [h["c"] for item in found for h in item["homoglyphs"] if h["c"].isascii()]
+        return alike[0] if alike else character
+
+    return "".join(map(plain, unicodedata.normalize("NFKC", name)))

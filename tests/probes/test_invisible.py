@@ -74,3 +74,24 @@ def test_a_file_name_that_is_shown_in_another_order_is_told(tmp_path: Path) -> N
     (found,) = raised(InvisibleProbe(), folder)
     assert found.rule == "hidden-text"
     assert found.location.item == "the file's name"
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\u2063", "\ue000", "\u3164"], ids=ascii)
+def test_a_single_one_in_a_template_is_for_review_and_private_use_elsewhere_is_nothing(text: str, tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "chat_template.jinja").write_text(f"{{{{ messages }}}}x{text}y")
+    (found,) = raised(InvisibleProbe(), folder)
+    assert (found.rule, found.severity) == ("hidden-text", "medium")
+    (folder / "chat_template.jinja").unlink()
+    (folder / "README.md").write_text("# \ue000 icons\n")
+    assert raised(InvisibleProbe(), folder) == []
+
+
+@pytest.mark.parametrize("name", ["\u0430dapter_config.json", "\uff32EADME.md"], ids=ascii)
+def test_a_file_name_that_reads_as_another_one_is_told(name: str, tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / name).write_text("x")
+    (folder / "größe-модель.txt").write_text("x")
+    (found,) = raised(InvisibleProbe(), folder)
+    assert (found.rule, found.severity) == ("hidden-text", "medium")
+    assert "reads as" in found.message

@@ -164,6 +164,7 @@ ESCAPES = [
     "{% import 'x' as y %}",
     "{% extends 'x' %}",
     "{{ lipsum._x }}",
+    "{{ (messages | map('upper')).gi_frame.f_globals }}",
 ]
 
 
@@ -180,10 +181,11 @@ EXHAUSTING = [
     "{{ 'a' * 99999999999 }}",
     "{% for a in range(9999) %}{{ 'a' * 99 }}{% endfor %}",
     "{% macro f(x) %}{{ f(x ~ x) }}{% endmacro %}{{ f('aaaaaaaaaaaaaaaaaaaaaaa') }}",
+    "{% for a in range(1000000000) %}{% endfor %}",
 ]
 
 
-@pytest.mark.parametrize("template", EXHAUSTING, ids=["loops", "memory", "length", "recursion"])
+@pytest.mark.parametrize("template", EXHAUSTING, ids=["loops", "memory", "length", "recursion", "range"])
 def test_a_template_that_does_not_end_is_stopped_and_told(template: str, tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
     (folder / "chat_template.jinja").write_text(template)
@@ -282,6 +284,7 @@ PLACES: dict[str, Any] = {
     "chat_template.jinja": str,
     "additional_chat_templates/tool_use.jinja": str,
     "chat_templates/tool_use.jinja": str,
+    "template.jinja": str,
     "tokenizer_config.json": lambda t: json.dumps({"chat_template": t}),
     "processor_config.json": lambda t: json.dumps({"chat_template": t}),
     "sub/tokenizer_config.json": lambda t: json.dumps({"chat_template": {"default": t}}),
@@ -369,3 +372,15 @@ def test_more_templates_than_are_rendered_are_all_read_and_the_rest_is_said(tmp_
     (coverage,) = [i for i in items if isinstance(i, Coverage)]
     assert "4 templates were read and not rendered" in coverage.bound
     assert [i.location.item for i in items if isinstance(i, Finding) and i.rule == "template-conditional"] == ["last"]
+
+
+def test_a_mark_of_punctuation_alone_counts_less(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "chat_template.jinja").write_text("{% if messages[-1].content[-1] == '?' %}X{% endif %}")
+    assert {f.rule: f.severity for f in raised(WrapperProbe(), folder)}["template-conditional"] == "medium"
+
+
+def test_a_template_behind_a_key_that_is_written_twice_is_read_too(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "tokenizer_config.json").write_text(f'{{"chat_template": {json.dumps(CONDITIONAL[0])}, "chat_template": {json.dumps(PLAIN)}}}')
+    assert {"template-conditional", "tokenizer-conflict"} <= ids(raised(WrapperProbe(), folder))
