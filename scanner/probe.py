@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import IntEnum
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
 from scanner.errors import ScanError
@@ -44,10 +45,15 @@ class Probe(Protocol):
         ...
 
 
+@cache
+def _installed(group: str) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=group))
+
+
 def probes() -> list[Probe]:
     """Installed probes, cheapest need first, then by id. Raises ScanError when one cannot be imported."""
     found: list[Probe] = []
-    for point in entry_points(group="unmask.probes"):
+    for point in _installed("unmask.probes"):
         try:
             found.append(point.load()())
         except Exception as error:  # a broken third-party package

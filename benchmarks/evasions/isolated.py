@@ -37,15 +37,14 @@ class Seen:
 
 
 def scanned(path: Path) -> Seen:
-    """Scan the files at `path` and render every report, here; a crash is an outcome."""
+    """Scan the files at `path` and render the report that people read, here; a crash is an outcome."""
     from scanner.errors import ScanError
     from scanner.report import reports
     from scanner.scan import scan
 
     try:
         result = scan(path)
-        for report in reports().values():
-            report().render(result)
+        reports()["html"]().render(result)
     except ScanError as error:
         return Seen("refused", str(error))
     except BaseException:

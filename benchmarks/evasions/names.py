@@ -35,10 +35,10 @@ def folder_with_a_newline(folder: Path) -> None:
 
 
 @FAMILY.case(Expect.REFUSE)
-def six_thousand_files(folder: Path) -> None:
-    """Six thousand files."""
+def five_thousand_and_one_files(folder: Path) -> None:
+    """More than five thousand files."""
     adapter(folder)
-    for i in range(6_000):
+    for i in range(5_001):
         (folder / f"{i}.txt").touch()
 
 

@@ -148,17 +148,17 @@ def appended_to_a_second_container(folder: Path) -> None:
 
 @FAMILY.case(Expect.REVIEW)
 def bomb_in_the_folder(folder: Path) -> None:
-    """A file of 256 MB of zeros packed into 256 KB, packed again."""
+    """A file of 96 MB of zeros packed into 96 KB, packed again."""
     squeezer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    data = b"".join(squeezer.compress(bytes(1 << 20)) for _ in range(256)) + squeezer.flush()
+    data = b"".join(squeezer.compress(bytes(1 << 20)) for _ in range(96)) + squeezer.flush()
     write(adapter(folder), "log.gz.gz", gzip.compress(data, mtime=0))
 
 
 @FAMILY.case(Expect.REVIEW)
 def pickle_behind_a_bomb(folder: Path) -> None:
-    """The pickle that runs code comes after 256 MB of zeros in the same gzip file."""
+    """The pickle that runs code comes after 96 MB of zeros in the same gzip file."""
     squeezer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    data = b"".join(squeezer.compress(bytes(1 << 20)) for _ in range(256)) + squeezer.compress(EVIL) + squeezer.flush()
+    data = b"".join(squeezer.compress(bytes(1 << 20)) for _ in range(96)) + squeezer.compress(EVIL) + squeezer.flush()
     write(adapter(folder), "state.pkl.gz", data)
 
 

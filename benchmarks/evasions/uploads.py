@@ -64,14 +64,14 @@ def tar_info(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: int
 
 
 def bomb() -> bytes:
-    """A zip with one entry of 512 MB of zeros, 512 KB packed."""
+    """A zip with one entry of 256 MB of zeros, 256 KB packed."""
     squeezer, block = zlib.compressobj(9, zlib.DEFLATED, -15), bytes(1 << 20)
     check, packed = 0, b""
-    for _ in range(512):
+    for _ in range(256):
         packed += squeezer.compress(block)
         check = zlib.crc32(block, check)
     packed += squeezer.flush()
-    size, name = 512 << 20, b"adapter_model.safetensors"
+    size, name = 256 << 20, b"adapter_model.safetensors"
     fields = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 0x21, check, len(packed), size, len(name), 0)
     local = b"PK\x03\x04" + fields + name + packed
     central = b"PK\x01\x02" + struct.pack("<H", 20) + fields + struct.pack("<HHHII", 0, 0, 0, 0, 0) + name
@@ -87,10 +87,10 @@ def overlapping() -> bytes:
 
 
 def gzip_bomb() -> bytes:
-    """A .tar.gz whose tar holds one file of 512 MB of zeros."""
+    """A .tar.gz whose tar holds one file of 256 MB of zeros."""
     squeezer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    info = tar_info("adapter_model.safetensors", size=512 << 20)
-    return squeezer.compress(info.tobuf()) + b"".join(squeezer.compress(bytes(1 << 20)) for _ in range(512)) + squeezer.flush()
+    info = tar_info("adapter_model.safetensors", size=256 << 20)
+    return squeezer.compress(info.tobuf()) + b"".join(squeezer.compress(bytes(1 << 20)) for _ in range(256)) + squeezer.flush()
 
 
 HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {

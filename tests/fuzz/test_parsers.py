@@ -30,8 +30,8 @@ INPUTS: dict[str, st.SearchStrategy[bytes]] = {
     "signature": strategies.SIGNATURES,
 }
 DIRECT = ("container", "json", "template", "tensors")
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-QUICK = settings(SLOW, max_examples=250)
+SLOW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(SLOW, max_examples=120)
 
 
 @pytest.fixture(scope="module", autouse=True)
