@@ -22,7 +22,7 @@ from scanner.files.text import printable
 from scanner.finding import Finding
 from scanner.measurement import Coverage, Measurement, Status, Table
 from scanner.model.base import Base
-from scanner.policy import Policy, judge
+from scanner.policy import Policy, judged
 from scanner.policy.allowed import signers
 from scanner.policy.baselines import accepted
 from scanner.policy.judgement import levelled
@@ -125,7 +125,7 @@ def scan(
         environment=_environment(subject),
         timings={k: round(v, 3) for k, v in timings.items()},
     )
-    return judge(settings, result, rulebook, baselines, today)
+    return judged(settings, result, rulebook, baselines, today)
 
 
 def open_base(name: str | Path, allow_hub: bool = False) -> Base:
