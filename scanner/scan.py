@@ -24,7 +24,7 @@ from scanner.finding import Finding
 from scanner.known import open_known
 from scanner.measurement import Coverage, Measurement, Status, Table
 from scanner.model.base import Base
-from scanner.policy import Policy, judge
+from scanner.policy import Policy, judged
 from scanner.policy.allowed import signers
 from scanner.policy.baselines import accepted
 from scanner.policy.judgement import levelled
@@ -136,10 +136,10 @@ def scan(
         environment=_environment(subject),
         timings={k: round(v, 3) for k, v in timings.items()},
     )
-    judged = judge(settings, result, rulebook, baselines, today)
-    if opened.problem and judged.verdict.outcome is not Outcome.BLOCK:
+    final = judged(settings, result, rulebook, baselines, today)
+    if opened.problem and final.verdict.outcome is not Outcome.BLOCK:
         raise UnreadableAdapter(opened.problem)
-    return judged
+    return final
 
 
 def open_base(name: str | Path, allow_hub: bool = False) -> Base:

@@ -13,6 +13,7 @@ from scanner.files.text import printable
 from scanner.measurement import Status
 from scanner.pack import archive, manifest, signature
 from scanner.pack.manifest import NAME, POLICY, README, RESULT, SIGNATURE, Role
+from scanner.policy import PRESETS, Policy
 from scanner.probe import probes
 from scanner.report import Report
 from scanner.result import Result, dumps
@@ -34,11 +35,11 @@ Check the signature without it:  unzip PACK.zip -d pack && model_signing verify 
 """
 
 
-def pack(result: Result, formats: Sequence[type[Report]], *, policy: Path | None = None, key: Path | None = None) -> bytes:
+def pack(result: Result, formats: Sequence[type[Report]], *, policy: Path | str | None = None, key: Path | None = None) -> bytes:
     """The archive. Equal results, formats and keys give equal bytes.
 
-    `policy` is the policy file of the scan, the shipped default otherwise; `key` is a private key in PEM. Raises ScanError when the
-    policy is not the one the result was judged under.
+    `policy` is the policy of the scan, where it is not a shipped one; `key` is a private key in PEM. Raises ScanError when the policy is
+    not the one the result was judged under.
     """
     held: dict[str, tuple[Role, bytes]] = {
         README: (Role.README, TEXT.encode()),
@@ -62,19 +63,19 @@ def same_tool(result: Result) -> bool:
     return result.tool == f"unmask {version('unmask')}"
 
 
-def _policy(result: Result, given: Path | None) -> bytes:
-    path = given or Path(str(files("scanner") / "default_policy.toml"))
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ScanError(f"{printable(path)}: cannot be read ({error.strerror})") from None
-    found, wanted = hashlib.sha256(data).hexdigest(), result.verdict.policy_sha256
-    if found != wanted:
-        which = "the policy given" if given else "the shipped policy"
-        raise ScanError(
-            f"{which} has SHA-256 {found[:16]}…, the result was judged under {printable(result.verdict.policy, 60)}, {wanted[:16]}…: give that with --policy"
-        )
-    return data
+def _policy(result: Result, given: Path | str | None) -> bytes:
+    wanted, name = result.verdict.policy_sha256, printable(result.verdict.policy, 60)
+    for source in [given] if given else PRESETS:
+        path = Policy.path(source)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ScanError(f"{printable(path)}: cannot be read ({error.strerror})") from None
+        found = hashlib.sha256(data).hexdigest()
+        if found == wanted:
+            return data
+    which = f"the policy given has SHA-256 {found[:16]}…" if given else "none of the shipped policies is it"
+    raise ScanError(f"{which}: the result was judged under {name}, {wanted[:16]}…: give that with --policy")
 
 
 def _prompts(result: Result) -> dict[str, bytes]:

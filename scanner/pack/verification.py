@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from scanner.finding import Finding, Witness, opens_with
 from scanner.pack import archive, manifest, signature
 from scanner.pack.manifest import POLICY, RESULT, SIGNATURE, Manifest, Role
 from scanner.pack.packing import same_tool
-from scanner.policy import Policy, decide
+from scanner.policy import RULES, Policy, judged
 from scanner.probe import judge
 from scanner.report import reports
 from scanner.result import Result, load, loads
@@ -136,9 +137,13 @@ def _judged(result: Result, policy: bytes | None) -> Check:
         copy = Path(private) / POLICY
         copy.write_bytes(policy)
         try:
-            again = decide(Policy.open(copy), result.findings, result.coverage, {r.id: r for r in result.rules}, result.scope.base is not None)
+            known = {r.id: r for r in (*RULES, *result.rules)}
+            day = datetime.date.fromisoformat(result.verdict.date) if result.verdict.date else None
+            again = judged(Policy.open(copy), result, known, today=day).verdict
         except ScanError as error:
             return Check(name, State.FAILED, str(error))
+        except ValueError:
+            return Check(name, State.FAILED, "the day it was judged on is no date")
     wrong = () if again.outcome is result.verdict.outcome else (f"the policy gives {again.outcome}, the result says {result.verdict.outcome}",)
     return _check(name, wrong, f"{again.outcome} follows from the findings and coverage under the policy")
 

@@ -14,9 +14,9 @@ from scanner.measurement import Coverage, Status
 from scanner.policy.policy import Policy
 from scanner.policy.rules import WORSE
 from scanner.result import Result
-from scanner.verdict import Outcome, Reason
 
 PROBE = "policy"
+"""What coverage of a baseline is recorded under."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -33,7 +33,6 @@ class Compared(msgspec.Struct, frozen=True):
 
     coverage: Coverage
     findings: tuple[Finding, ...] = ()
-    gaps: tuple[Reason, ...] = ()
 
 
 def accepted(policy: Policy) -> tuple[Accepted, ...]:
@@ -47,13 +46,12 @@ def accepted(policy: Policy) -> tuple[Accepted, ...]:
 
 
 def worse(baseline: Accepted, result: Result) -> Compared:
-    """A finding where `result` is worse than `baseline`; a gap where the two cannot be compared."""
+    """A finding where `result` is worse than `baseline`; not measured where the two cannot be compared."""
     comparison = compare(baseline.result, result)
     what = f"no worse than {baseline.name}"
     if not comparison.comparable:
         why = "adapter and deployment are both others, so a difference says nothing"
-        reason = Reason(outcome=Outcome.INCOMPLETE, text=f"the baseline {baseline.name} could not be compared with: {why}", probe=PROBE)
-        return Compared(Coverage(probe=PROBE, what=what, status=Status.NOT_MEASURED, why=why), gaps=(reason,))
+        return Compared(Coverage(probe=PROBE, what=what, status=Status.NOT_MEASURED, why=why))
     coverage = Coverage(
         probe=PROBE,
         what=what,

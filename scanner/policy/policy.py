@@ -171,11 +171,16 @@ class Policy(File, frozen=True, kw_only=True):
     sha256: str = ""
     """Of the file itself."""
 
+    @staticmethod
+    def path(source: Path | str) -> Path:
+        """The file of a preset, or the path itself."""
+        return Path(str(files(__package__) / f"{source}.toml")) if str(source) in PRESETS else Path(source)
+
     @classmethod
     def open(cls, source: Path | str | None = None) -> Policy:
         """Read a policy file or a preset, by default the preset `default`. Raises ScanError with one line when it is not valid."""
         name = str(source) if source is not None else "default"
-        file = Path(str(files(__package__) / f"{name}.toml")) if name in PRESETS else Path(name)
+        file = cls.path(name)
         where = f"policy {printable(file.name if name not in PRESETS else name)}"
         try:
             with file.open("rb") as stream:

@@ -63,8 +63,8 @@ def _unmeasured(policy: Policy, coverage: Sequence[Coverage], behaviour: bool) -
     reasons = []
     if policy.require.base and not behaviour:
         reasons.append(Reason(outcome=Outcome.INCOMPLETE, text="the policy requires that behaviour is measured, and no base was given (--base)"))
-    signed = ("signature",) if policy.allow.signers else ()
-    for probe in dict.fromkeys((*policy.require.files, *signed, *(policy.require.behaviour if behaviour else ()))):
+    more = (*(("signature",) if policy.allow.signers else ()), *(("policy",) if policy.baseline else ()))
+    for probe in dict.fromkeys((*policy.require.files, *more, *(policy.require.behaviour if behaviour else ()))):
         parts = [c for c in coverage if c.probe == probe]
         gaps = [c for c in parts if c.status is not Status.MEASURED]
         if not parts or gaps:

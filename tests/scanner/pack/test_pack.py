@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import os
 import shutil
@@ -30,6 +31,7 @@ from scanner.result import BaseIdentity, Result, dumps, loads
 from scanner.rule import Severity
 from scanner.scan import scan
 from scanner.statistics import paired_test
+from scanner.verdict import Outcome
 from tests.keys import keys
 from tests.reports.sample import answers
 
@@ -290,3 +292,38 @@ def test_a_file_listed_twice_is_no_list() -> None:
     entry = Entry(path="a", bytes=0, sha256=hashlib.sha256(b"").hexdigest(), role=manifest.Role.README)
     twice = Manifest(tool="t", scope_sha256="", files=(entry, entry))
     assert manifest.differences(twice, {"a": b""}) == ("a file is listed twice",)
+
+
+@pytest.mark.parametrize("name", ["ci", "own"])
+def test_a_pack_under_another_policy_is_judged_again_with_its_limits_and_waivers(name: str, tmp_path: Path) -> None:
+    plain = scan(BENIGN)
+    (tmp_path / "own").write_text(
+        f"""name = "own"
+extends = "platform"
+[allow]
+licences = ["MIT"]
+[[threshold]]
+measurement = "spectrum.frobenius"
+at_most = 1
+[[waiver]]
+rule = "limit-exceeded"
+adapter = "{plain.scope.adapter.sha256}"
+reason = "Known."
+owner = "sam"
+expires = 2020-01-01
+"""
+    )
+    policy = name if name == "ci" else tmp_path / "own"
+    (tmp_path / "r.json").write_bytes(dumps(scan(BENIGN, policy=policy, today=datetime.date(2019, 1, 1))))
+    given = () if name == "ci" else ("--policy", policy)
+    told = unmask("pack", tmp_path / "r.json", *given, "--output", tmp_path / "p.zip")
+    assert told.exit_code == 0, told.output
+    told = unmask("verify-pack", tmp_path / "p.zip")
+    assert (told.exit_code, states(told)["verdict"]) == (0, "ok"), told.output
+    forged = loads((tmp_path / "r.json").read_bytes(), "r.json")
+    if name == "own":
+        assert {f.rule: bool(f.waiver) for f in forged.findings} == {"limit-exceeded": True, "licence-not-allowed": False}
+        later = msgspec.structs.replace(forged, verdict=msgspec.structs.replace(forged.verdict, date="2021-01-01", outcome=Outcome.PASS))
+        files = {**archive.read(tmp_path / "p.zip"), "result.json": dumps(later)}
+        (tmp_path / "f.zip").write_bytes(archive.write(relisted(files)))
+        assert states(unmask("verify-pack", tmp_path / "f.zip"))["verdict"] == "FAILED"

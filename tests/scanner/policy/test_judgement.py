@@ -13,7 +13,7 @@ from scanner import result as results
 from scanner.errors import ScanError
 from scanner.finding import Finding, Location
 from scanner.measurement import Coverage, Measurement, Status
-from scanner.policy import Policy, judge
+from scanner.policy import Policy, judged
 from scanner.policy.allowed import signers
 from scanner.policy.baselines import accepted
 from scanner.probe import rules
@@ -44,7 +44,7 @@ def clean(**changes: Any) -> Result:
 
 
 def found(settings: Policy, result: Result, **more: Any) -> Result:
-    return judge(settings, result, rules(), today=TODAY, **more)
+    return judged(settings, result, rules(), today=TODAY, **more)
 
 
 def test_nothing_found_passes_and_records_no_date() -> None:
@@ -72,25 +72,25 @@ def limited(value: float, low: float | None, high: float | None) -> Result:
 )
 def test_a_limit_is_held_against_the_unfavourable_end(limit: str, value: float, low: float | None, high: float | None, kept: bool, tmp_path: Path) -> None:
     settings = policy(tmp_path, f'[[threshold]]\nmeasurement = "refusal.harmful.adapted"\n{limit}\n')
-    judged = found(settings, limited(value, low, high))
-    assert judged.verdict.outcome is (Outcome.PASS if kept else Outcome.REVIEW)
-    assert [f.rule for f in judged.findings] == ([] if kept else ["limit-exceeded"])
+    after = found(settings, limited(value, low, high))
+    assert after.verdict.outcome is (Outcome.PASS if kept else Outcome.REVIEW)
+    assert [f.rule for f in after.findings] == ([] if kept else ["limit-exceeded"])
 
 
 def test_a_limit_asks_for_a_review_and_never_blocks_whatever_it_says(tmp_path: Path) -> None:
     for outcome, severity in (("review", Severity.MEDIUM), ("block", Severity.HIGH)):
         settings = policy(tmp_path, f'[[threshold]]\nmeasurement = "refusal.harmful.adapted"\nat_least = 0.9\noutcome = "{outcome}"\n')
-        judged = found(settings, limited(0.5, 0.4, 0.6))
-        assert judged.verdict.outcome is Outcome.REVIEW
-        assert judged.findings[0].severity is severity
-        assert "0.4" in judged.findings[0].message
+        after = found(settings, limited(0.5, 0.4, 0.6))
+        assert after.verdict.outcome is Outcome.REVIEW
+        assert after.findings[0].severity is severity
+        assert "0.4" in after.findings[0].message
 
 
 def test_a_limit_on_what_was_not_measured_is_incomplete(tmp_path: Path) -> None:
     settings = policy(tmp_path, '[[threshold]]\nmeasurement = "refusal.no_such"\nat_least = 0.9\n')
-    judged = found(settings, clean())
-    assert judged.verdict.outcome is Outcome.INCOMPLETE
-    assert "refusal.no_such" in judged.verdict.headline
+    after = found(settings, clean())
+    assert after.verdict.outcome is Outcome.INCOMPLETE
+    assert "refusal.no_such" in after.verdict.headline
     worded = clean(measurements=(Measurement(id="refusal.no_such", title="t", value="a word"),))
     assert found(settings, worded).verdict.outcome is Outcome.INCOMPLETE
     without = msgspec.structs.replace(clean(), scope=static().scope, coverage=COVERED[:-2])
@@ -110,25 +110,25 @@ def test_a_base_that_is_not_allowed_blocks_and_an_allowed_one_does_not(tmp_path:
     assert base is not None
     for name in (base.name, base.sha256):
         assert found(policy(tmp_path, f'[allow]\nbases = ["other", "{name}"]'), clean()).verdict.outcome is Outcome.PASS
-    judged = found(policy(tmp_path, '[allow]\nbases = ["other"]'), clean())
-    assert (judged.findings[0].rule, judged.verdict.outcome) == ("base-not-allowed", Outcome.BLOCK)
+    after = found(policy(tmp_path, '[allow]\nbases = ["other"]'), clean())
+    assert (after.findings[0].rule, after.verdict.outcome) == ("base-not-allowed", Outcome.BLOCK)
     lenient = found(policy(tmp_path, '[allow]\nbases = ["other"]\n[severity]\nbase-not-allowed = "medium"'), clean())
     assert lenient.verdict.outcome is Outcome.REVIEW
 
 
 def test_without_a_base_the_declared_one_is_looked_at_and_cannot_block(tmp_path: Path) -> None:
     without = msgspec.structs.replace(clean(), scope=static().scope)
-    judged = found(policy(tmp_path, '[allow]\nbases = ["other"]\n[severity]\ndeclared-base-not-allowed = "critical"'), without)
-    assert (judged.findings[0].rule, judged.verdict.outcome) == ("declared-base-not-allowed", Outcome.REVIEW)
+    after = found(policy(tmp_path, '[allow]\nbases = ["other"]\n[severity]\ndeclared-base-not-allowed = "critical"'), without)
+    assert (after.findings[0].rule, after.verdict.outcome) == ("declared-base-not-allowed", Outcome.REVIEW)
     assert found(policy(tmp_path, f'[allow]\nbases = ["{without.scope.adapter.declared_base}"]'), without).verdict.outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize(("declared", "outcome"), [("apache-2.0", Outcome.PASS), ("GPL-3.0", Outcome.REVIEW), ("", Outcome.REVIEW)])
 def test_a_licence_that_is_not_allowed_asks_for_a_review(declared: str, outcome: Outcome, tmp_path: Path) -> None:
     scope = msgspec.structs.replace(full().scope, adapter=msgspec.structs.replace(full().scope.adapter, licence=declared))
-    judged = found(policy(tmp_path, '[allow]\nlicences = ["Apache-2.0", "MIT"]\n[severity]\nlicence-not-allowed = "critical"'), clean(scope=scope))
-    assert judged.verdict.outcome is outcome
-    assert [f.rule for f in judged.findings] == (["licence-not-allowed"] if outcome is Outcome.REVIEW else [])
+    after = found(policy(tmp_path, '[allow]\nlicences = ["Apache-2.0", "MIT"]\n[severity]\nlicence-not-allowed = "critical"'), clean(scope=scope))
+    assert after.verdict.outcome is outcome
+    assert [f.rule for f in after.findings] == (["licence-not-allowed"] if outcome is Outcome.REVIEW else [])
 
 
 def test_allowed_signers_are_pinned_unless_the_user_pinned_others(tmp_path: Path) -> None:
@@ -161,21 +161,21 @@ def waiver(expires: str = "2030-06-01", rule: str = "pickle-code", path: str = "
 
 
 def test_a_waived_finding_stays_and_decides_nothing_until_its_last_day(tmp_path: Path) -> None:
-    judged = found(policy(tmp_path, waiver()), clean(findings=(FACT,)))
-    assert judged.verdict.outcome is Outcome.PASS
-    assert judged.verdict.date == "2030-06-01"
-    assert "1 waived" in judged.verdict.headline
-    told = judged.findings[0].waiver
+    after = found(policy(tmp_path, waiver()), clean(findings=(FACT,)))
+    assert after.verdict.outcome is Outcome.PASS
+    assert after.verdict.date == "2030-06-01"
+    assert "1 waived" in after.verdict.headline
+    told = after.findings[0].waiver
     assert told is not None
     assert (told.reason, told.owner, told.expires) == ("Never loaded here.", "sam", "2030-06-01")
 
 
 @pytest.mark.parametrize("finding", [FACT, REMARK], ids=["a fact", "a remark"])
 def test_an_expired_waiver_fails_and_the_verdict_says_so(finding: Finding, tmp_path: Path) -> None:
-    judged = found(policy(tmp_path, waiver("2030-05-31", rule=finding.rule)), clean(findings=(finding,)))
-    assert judged.verdict.outcome is (Outcome.BLOCK if finding is FACT else Outcome.REVIEW)
-    assert "waived by sam until 2030-05-31: the waiver has expired" in judged.verdict.headline
-    assert judged.findings[0].waiver is None
+    after = found(policy(tmp_path, waiver("2030-05-31", rule=finding.rule)), clean(findings=(finding,)))
+    assert after.verdict.outcome is (Outcome.BLOCK if finding is FACT else Outcome.REVIEW)
+    assert "waived by sam until 2030-05-31: the waiver has expired" in after.verdict.headline
+    assert after.findings[0].waiver is None
     renewed = found(policy(tmp_path, waiver("2030-05-31") + waiver("2031-01-01")), clean(findings=(FACT,)))
     assert renewed.verdict.outcome is Outcome.PASS
 
@@ -205,8 +205,8 @@ def test_a_waived_fact_does_not_stop_a_quick_scan_from_measuring_behaviour(tmp_p
 
 
 def test_severities_of_rules_and_outcomes_of_severities_are_the_policys(tmp_path: Path) -> None:
-    judged = found(policy(tmp_path, '[severity]\npickle-code = "medium"\n[outcome]\nmedium = "pass"'), clean(findings=(FACT,)))
-    assert (judged.findings[0].severity, judged.verdict.outcome) == (Severity.MEDIUM, Outcome.PASS)
+    after = found(policy(tmp_path, '[severity]\npickle-code = "medium"\n[outcome]\nmedium = "pass"'), clean(findings=(FACT,)))
+    assert (after.findings[0].severity, after.verdict.outcome) == (Severity.MEDIUM, Outcome.PASS)
 
 
 def baseline(folder: Path, result: Result) -> Policy:
@@ -214,23 +214,23 @@ def baseline(folder: Path, result: Result) -> Policy:
     return policy(folder, '[[baseline]]\nresult = "accepted.json"')
 
 
-def against(folder: Path, before: Result, after: Result) -> Result:
+def against(folder: Path, before: Result, now: Result) -> Result:
     settings = baseline(folder, before)
-    return found(settings, after, baselines=accepted(settings))
+    return found(settings, now, baselines=accepted(settings))
 
 
 def test_what_is_as_good_as_the_baseline_passes_and_says_what_it_was_held_against(tmp_path: Path) -> None:
-    judged = against(tmp_path, clean(), clean())
-    assert judged.verdict.outcome is Outcome.PASS
-    told = next(c for c in judged.coverage if c.probe == "policy")
+    after = against(tmp_path, clean(), clean())
+    assert after.verdict.outcome is Outcome.PASS
+    told = next(c for c in after.coverage if c.probe == "policy")
     assert (told.status, told.what) == (Status.MEASURED, "no worse than accepted.json")
 
 
 def test_what_is_worse_than_the_baseline_is_reviewed(tmp_path: Path) -> None:
     witnessed = Finding(rule="refusals-gained", message="m", severity=Severity.MEDIUM, witness=WITNESS)
-    judged = against(tmp_path, clean(), clean(findings=(witnessed,)))
-    worse = next(f for f in judged.findings if f.rule == "worse-than-baseline")
-    assert judged.verdict.outcome is Outcome.REVIEW
+    after = against(tmp_path, clean(), clean(findings=(witnessed,)))
+    worse = next(f for f in after.findings if f.rule == "worse-than-baseline")
+    assert after.verdict.outcome is Outcome.REVIEW
     assert "refusals-gained" in " ".join(worse.details)
     assert against(tmp_path, clean(findings=(witnessed,)), clean(findings=(witnessed,))).findings[0].rule == "refusals-gained"
 
@@ -241,9 +241,9 @@ def test_a_baseline_of_something_else_altogether_is_incomplete(tmp_path: Path) -
     other = msgspec.structs.replace(
         scope, adapter=msgspec.structs.replace(scope.adapter, sha256="00" * 32), base=msgspec.structs.replace(scope.base, sha256="11" * 32)
     )
-    judged = against(tmp_path, clean(scope=other), clean())
-    assert judged.verdict.outcome is Outcome.INCOMPLETE
-    assert "accepted.json" in judged.verdict.headline
+    after = against(tmp_path, clean(scope=other), clean())
+    assert after.verdict.outcome is Outcome.INCOMPLETE
+    assert "accepted.json" in after.verdict.headline
 
 
 def test_a_baseline_that_is_no_result_is_refused_before_anything_is_scanned(tmp_path: Path) -> None:
@@ -263,3 +263,15 @@ def test_the_date_is_an_input_and_two_days_differ_only_where_waivers_do(tmp_path
     assert on(days[0], "default") == on(days[1], "default")
     policy(tmp_path, waiver())
     assert on(days[0], tmp_path / "policy.toml").verdict.date == "2030-01-01"
+
+
+def test_judging_again_changes_nothing_with_the_baseline_at_hand_or_not(tmp_path: Path) -> None:
+    everything = waiver() + '[[threshold]]\nmeasurement = "refusal.harmful.adapted"\nat_least = 0.9\n[allow]\nlicences = ["MIT"]\n'
+    settings = baseline(tmp_path, clean())
+    (tmp_path / "policy.toml").write_text((tmp_path / "policy.toml").read_text() + "\n" + everything)
+    settings = Policy.open(tmp_path / "policy.toml")
+    witnessed = Finding(rule="refusals-gained", message="m", severity=Severity.MEDIUM, witness=WITNESS)
+    once = found(settings, clean(findings=(FACT, witnessed), measurements=limited(0.5, 0.4, 0.6).measurements), baselines=accepted(settings))
+    assert {f.rule for f in once.findings} == {"pickle-code", "refusals-gained", "limit-exceeded", "licence-not-allowed", "worse-than-baseline"}
+    assert found(settings, once) == once
+    assert found(settings, once, baselines=accepted(settings)) == once
