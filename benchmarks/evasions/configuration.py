@@ -16,17 +16,25 @@ FAMILY = Family("configuration")
 
 @FAMILY.each(Expect.BLOCK, {
     "auto-mapping-os": {"auto_mapping": {"base_model_class": "system", "parent_library": "os"}, "task_type": None},
-    "auto-mapping-relative": {"auto_mapping": {"base_model_class": "X", "parent_library": "loader"}, "task_type": None},
-    "auto-mapping-prefix": {"auto_mapping": {"base_model_class": "X", "parent_library": "transformers_evil.models"}, "task_type": None},
     "auto-mapping-text": {"auto_mapping": "os.system"},
     "megatron-core": {"megatron_config": {"a": 1}, "megatron_core": "os"},
-    "megatron-prefix": {"megatron_config": {"a": 1}, "megatron_core": "megatron.evil"},
-    "auto-map": {"auto_map": {"AutoModel": "example-org/code--modeling.Model"}},
     "trust-remote-code": {"trust_remote_code": True},
-    "custom-pipelines": {"custom_pipelines": {"x": {"impl": "pipeline.P"}}},
 })  # fmt: skip
 def imports(folder: Path, fields: dict[str, Any]) -> None:
     """A field asks the loader to import code: {}."""
+    adapter(folder, **fields)
+
+
+@FAMILY.each(Expect.REVIEW, {
+    "auto-mapping-relative": {"auto_mapping": {"base_model_class": "X", "parent_library": "loader"}, "task_type": None},
+    "auto-mapping-prefix": {"auto_mapping": {"base_model_class": "X", "parent_library": "transformers_evil.models"}, "task_type": None},
+    "megatron-prefix": {"megatron_config": {"a": 1}, "megatron_core": "megatron.evil"},
+    "auto-map": {"auto_map": {"AutoModel": "example-org/code--modeling.Model"}},
+    "custom-pipelines": {"custom_pipelines": {"x": {"impl": "pipeline.P"}}},
+    "arrow": {"arrow_config": {"router_temperature": 1.0, "top_k": 3}},
+})  # fmt: skip
+def names_code(folder: Path, fields: dict[str, Any]) -> None:
+    """A field names code or adapters of the author's own, which current loaders refuse or ask about: {}."""
     adapter(folder, **fields)
 
 
@@ -47,7 +55,6 @@ def rewrites_the_base(folder: Path, fields: dict[str, Any]) -> None:
     "prompt-state": {"peft_type": "MULTITASK_PROMPT_TUNING", "prompt_tuning_init_state_dict_path": "/etc/hostname", "num_virtual_tokens": 4},
     "tokenizer": {"peft_type": "PROMPT_TUNING", "tokenizer_name_or_path": "example-org/tokenizer", "prompt_tuning_init": "TEXT",
                   "tokenizer_kwargs": {"trust_remote_code": True}, "num_virtual_tokens": 4},
-    "arrow": {"arrow_config": {"router_temperature": 1.0, "top_k": 3}},
     "eva": {"eva_config": {"rho": 2.0}, "init_lora_weights": "eva", "adapters": {"a": "../../other"}},
 })  # fmt: skip
 def fetches(folder: Path, fields: dict[str, Any]) -> None:
@@ -78,7 +85,7 @@ def pattern_in(folder: Path, fields: dict[str, Any]) -> None:
 
 
 @FAMILY.each(Expect.REVIEW, {
-    "parenthesis": {"target_modules": "(q_proj"}, "backreference": {"target_modules": r"(.*)\1+x"}, "length": {"target_modules": "a?" * 1500 + "a" * 1500}, "key": {"alpha_pattern": {"[": 8}}, "inline-flags": {"alpha_pattern": {"(?i)Q_PROJ": 8000}},
+    "parenthesis": {"target_modules": "(q_proj"}, "backreference": {"target_modules": r"(.*)\1+x"}, "key": {"alpha_pattern": {"[": 8}}, "inline-flags": {"alpha_pattern": {"(?i)Q_PROJ": 8000}},
 })  # fmt: skip
 def pattern_broken(folder: Path, fields: dict[str, Any]) -> None:
     """A pattern that does not compile, compiles otherwise elsewhere, or cannot be judged: {}."""

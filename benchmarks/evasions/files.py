@@ -23,7 +23,6 @@ SYSTEM = "import os\nos.system('echo unmask')\n"
     "sitecustomize": ("sitecustomize.py", SYSTEM),
     "hidden": (".loader.py", SYSTEM),
     "upper-case": ("LOADER.PY", SYSTEM),
-    "notebook": ("demo.ipynb", '{"cells":[{"cell_type":"code","source":["!echo unmask"],"metadata":{},"outputs":[]}],"metadata":{},"nbformat":4,"nbformat_minor":5}'),
     "bytecode": ("__pycache__/loader.cpython-311.pyc", b"\xa7\r\r\n" + bytes(12) + marshal.dumps(compile("0", "x", "eval"))),
     "path-hook": ("zz.pth", SYSTEM.replace("\n", ";").rstrip(";") + "\n"),
     "shell": ("install.sh", "echo unmask\n"),
@@ -31,7 +30,7 @@ SYSTEM = "import os\nos.system('echo unmask')\n"
     "batch": ("run.bat", "@echo unmask\r\n"),
     "powershell": ("run.ps1", "Write-Output unmask\n"),
     "elf": ("kernel.bin", b"\x7fELF\x02\x01\x01" + bytes(57)),
-    "pe": ("tool.dat", b"MZ" + bytes(62)),
+    "pe": ("tool.dat", b"MZ" + bytes(58) + b"\x40\0\0\0" + b"PE\0\0d\x86" + bytes(240)),
     "mach-o": ("tool", b"\xcf\xfa\xed\xfe" + bytes(60)),
     "shared-object": ("lib/libops.so.1", b"\x7fELF\x02\x01\x01" + bytes(57)),
     "wasm": ("plugin.wasm", b"\x00asm\x01\x00\x00\x00"),
@@ -49,6 +48,7 @@ def beside(folder: Path, file: tuple[str, bytes | str]) -> None:
 
 
 @FAMILY.each(Expect.NOTE, {
+    "notebook": ("demo.ipynb", '{"cells":[{"cell_type":"code","source":["!echo unmask"],"metadata":{},"outputs":[]}],"metadata":{},"nbformat":4,"nbformat_minor":5}'),
     "requirements": ("requirements.txt", "--extra-index-url http://packages.example.net/simple\npeft @ git+https://example.net/peft.git\n"),
     "pyproject": ("pyproject.toml", "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"),
     "dockerfile": ("Dockerfile", "FROM scratch\nRUN echo unmask\n"),

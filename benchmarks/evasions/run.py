@@ -5,7 +5,7 @@
 
 Each scanner runs on every case with the flags its documentation gives for a gate, and where that passes, with those that make it stop most. It is installed
 in a virtual environment of its own below the user's cache folder. With --only, the cases whose id begins so; with --again, one scanner's
-answers replace those in the file.
+answers replace those in the file, and those that are not there are added.
 """
 
 from __future__ import annotations
@@ -38,21 +38,26 @@ def main(output: Path, only: tuple[str, ...], again: tuple[str, ...]) -> None:
     scanners = [s for s in SCANNERS if not again or s.name in again]
     table: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as home:
-        running = [(s, mode, Running(s, Path(home), mode == "strict")) for s in scanners for mode in ("default", "strict")]
+        running: dict[tuple[str, str], Running] = {}
         for number, case in enumerate(chosen):
             with tempfile.TemporaryDirectory() as folder:
                 path = case.build(Path(folder) / "case")
                 seen: dict[str, Any] = earlier.get(case.id, {}).get("seen", {})
-                for scanner, mode, process in running:
-                    if mode == "strict" and (scanner.strict == scanner.default or seen[scanner.name]["default"]["outcome"] != "passed"):
-                        seen[scanner.name]["strict"] = seen[scanner.name]["default"]
-                    else:
-                        seen.setdefault(scanner.name, {})[mode] = process.verdict(path)
+                for scanner in (s for s in SCANNERS if s in scanners or s.name not in seen):
+                    mine: dict[str, Any] = {}
+                    for mode in ("default", "strict"):
+                        if mode == "strict" and (scanner.strict == scanner.default or mine["default"]["outcome"] != "passed"):
+                            mine["strict"] = mine["default"]
+                            continue
+                        if (scanner.name, mode) not in running:
+                            running[scanner.name, mode] = Running(scanner, Path(home), mode == "strict")
+                        mine[mode] = running[scanner.name, mode].verdict(path)
+                    seen[scanner.name] = mine
                 _forgive(Path(folder))
             table[case.id] = {"family": case.family, "what": case.what, "expect": case.expect.value, "seen": seen}
             if number % 20 == 0:
                 click.echo(f"{number} of {len(chosen)} cases, {time.monotonic() - started:.0f} s", err=True)
-        for _, _, process in running:
+        for process in running.values():
             process.close()
     result = {
         "what": "exit codes of each command line on each case; a pipeline stops where the code is not 0",
