@@ -84,10 +84,10 @@ def export(repository: Path, row: Listed, folder: Path) -> str | None:
     return None
 
 
-def described(row: Listed, path: str, seen: Seen) -> dict[str, Any]:
+def described(row: Listed, path: str, seen: Seen, folder: Path) -> dict[str, Any]:
     """One scanned adapter, in names and numbers."""
     return {"path": path, "commit": row.commit, "outcome": seen.outcome, "rules": list(seen.rules), "seconds": round(seen.seconds, 2)} | (
-        {"message": seen.message} if seen.outcome not in ("pass", "review", "block") else {}
+        {"message": seen.message.replace(f"{folder}/", "")} if seen.outcome not in ("pass", "review", "block") else {}
     )
 
 
@@ -115,7 +115,7 @@ def main(listing: Path, copies: Path, output: Path) -> None:
                     absent.append(f"{row.repository} {row.name} {row.sha256[:12]}")
                     continue
                 given = folder if (folder / "adapter_config.json").exists() else folder / row.name
-                found[row.repository].append(described(row, path, examiner.examine(given)))
+                found[row.repository].append(described(row, path, examiner.examine(given), folder))
                 click.echo(f"{row.repository} {path}: {found[row.repository][-1]}")
     stopped = sorted(n for n, a in found.items() if alarmed(n, a, ("block", "incomplete", "refused", "crashed", "hung", "killed")))
     looked = sorted(n for n, a in found.items() if n not in stopped and alarmed(n, a, ("review",)))
