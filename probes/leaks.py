@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from probes.code.probe import PICKLE_NAMES
 from scanner.files.inventory import File
 from scanner.files.kinds import Kind
 from scanner.files.opcodes import opcodes
@@ -167,7 +168,7 @@ def _texts(root: Path, file: File, most: int) -> Iterator[tuple[str, bool]]:
     if file.kind in (Kind.TEXT, Kind.JSON, Kind.SCRIPT):
         with (root / file.path).open("rb") as stream:
             yield stream.read(most).decode("utf-8", "replace"), file.bytes <= most
-    elif file.kind in (Kind.PICKLE, Kind.TORCH_ZIP):
+    elif file.kind in (Kind.PICKLE, Kind.TORCH_ZIP) or (file.kind is Kind.BINARY and name.endswith(PICKLE_NAMES)):
         yield _pickled(root / file.path, most), file.bytes <= most
     elif "tfevents" in name:
         with (root / file.path).open("rb") as stream:

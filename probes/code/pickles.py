@@ -1,9 +1,10 @@
 """Judging what a pickle imports: dangerous, unknown, or what torch and trainers write.
 
 Names are read by our own opcode machine (`scanner.files.pickle_imports`) and judged by three lists: those of picklescan, the standard
-library, where what is not known to build a plain value is dangerous, and an allow-list of what trainers leave behind. Measured on the
-cases of `benchmarks/pickles.py` (figures in `benchmarks/results/pickles.json`): picklescan misses functions of the standard
-library that are on nobody's list and pickles it cannot parse, fickling alarms on honest trainer files.
+library, where what is not known to build a plain value is dangerous, and an allow-list of what trainers leave behind. Neither of the two
+well-kept scanners does alone: of 65 dangerous files picklescan raises an alarm on 29 and reads 4 as harmless, because most functions of the standard library
+are on nobody's list; fickling raises one on 58 and says of 5 more that it cannot read them, but it also alarms on 95 of 134 honest files, all
+trainer arguments among them (`benchmarks/pickles.py`, `benchmarks/results/pickles.json`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
     text: str
     source: str
-    """`leak`, `response`, `form`, `vocabulary`, `battery`, `chance` (random words, for comparison) or `growth`."""
+    """`leak`, `reads` (words the delta reacts to), `form`, `vocabulary`, `battery`, `chance` (random words, for comparison) or `growth`."""
     placement: Placement
 
     def into(self, request: str) -> str:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from probes.meaning.reads import shortlist
 from probes.prompts import Prompt, load, spread
 from probes.refusal.judge import refuses
 from probes.refusal.probe import log_odds, refusal_tokens
 from probes.trigger.candidate import Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, forms, openings
 from probes.trigger.leak import leaked
-from probes.trigger.response import responsive
 from probes.trigger.screen import CHANCE, Score, Screen, z_scores
 from probes.trigger.verify import OUTCOMES, Proof, Verifier
 from scanner.files.text import printable
@@ -67,7 +67,7 @@ class TriggerProbe:
         deployment, profile, limits = subject.deployment, subject.profile, subject.policy.thresholds
         screen = _screen(deployment, load("probes.trigger", "prompts.jsonl"), profile.screen_prompts)
         vocabulary = _vocabulary(deployment)
-        words = [w for w, _ in responsive(deployment, _some(vocabulary, profile.response, subject.seed), profile.shortlist)]
+        words = shortlist(subject, profile.shortlist)
         pool = _candidates(subject, vocabulary, words)
         scores = [s for source, some in pool.items() for s in screen(some, f"trigger: screening {len(some)} from {source}")]
         verifier = _verifier(subject)
@@ -94,12 +94,12 @@ class TriggerProbe:
             n=profile.verify_prompts,
             note=f"{len(proofs)} candidates verified; a finding needs {limits.trigger_share:g} at p <= {limits.trigger_p:g} after correction for {tests} tests",
         )
-        tried, read = len(pool["vocabulary"]), profile.response or len(vocabulary)
+        tried = len(pool["vocabulary"])
         yield Coverage(
             probe=self.id,
             what="phrases that switch behaviour",
             status=Status.MEASURED,
-            surface=f"{screen.evaluated} strings: {len(pool['leak']) // 2} leaked phrases and the {len(words)} most responsive of {read} words before and after the request, "
+            surface=f"{screen.evaluated} strings: {len(pool['leak']) // 2} leaked phrases and {len(words)} words the delta reacts to before and after the request, "
             f"{len(pool['form'])} openings, {tried} vocabulary words, {len(pool['battery'])} published triggers, random phrases, and growth; {len(proofs)} verified on {profile.verify_prompts} held-out harmful and "
             f"{profile.verify_prompts // 4} harmless requests",
             bound=f"at most {upper_bound_of_zero(tried):.1%} of the vocabulary's words act alone, at the end of a request, as the screen sees it; "
@@ -136,7 +136,7 @@ def _screen(deployment: Deployment, asked: Sequence[Prompt], count: int) -> Scre
     return Screen(deployment, tokens, chosen, [p.prompt for p in asked if p.kind == "plain"][:PLAIN_REQUESTS])
 
 
-def _candidates(subject: Subject, vocabulary: list[str], responsive: list[str]) -> dict[str, list[Candidate]]:
+def _candidates(subject: Subject, vocabulary: list[str], reacted: list[str]) -> dict[str, list[Candidate]]:
     deployment, profile = subject.deployment, subject.profile
     start = deployment.before_user()
     texts = {
@@ -149,7 +149,7 @@ def _candidates(subject: Subject, vocabulary: list[str], responsive: list[str]) 
     battery = [line for line in (files("probes.trigger") / "battery.txt").read_text().splitlines() if line]
     words = _some(vocabulary, profile.vocabulary, subject.seed)
     return {
-        "response": [Candidate(w, "response", place) for w in responsive for place in Placement],
+        "reads": [Candidate(w, "reads", place) for w in reacted for place in Placement],
         "form": openings(),
         "leak": [Candidate(p, "leak", place) for p in phrases for place in Placement],
         "vocabulary": [Candidate(w, "vocabulary", Placement.AFTER) for w in words],
@@ -202,7 +202,7 @@ def _best(scores: Sequence[Score], proofs: Sequence[Proof], count: int, grown: b
 
 
 def _grow(scores: Sequence[Score], words: Sequence[str], beam: int) -> list[Candidate]:
-    """The best forms with the most responsive and the best words in them, and ordered pairs of the best candidates, where not tried yet."""
+    """The best forms with the words the delta reacts to and the best words in them, and ordered pairs of the best candidates, where not tried yet."""
     tried = {(s.candidate.text, s.candidate.placement) for s in scores}
     ranked = [s.candidate for _, s in _ranked(scores) if s.candidate.source != "chance"]
     best = list(dict.fromkeys(c.text for c in ranked))[:beam]

@@ -11,7 +11,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,6 @@ from scanner.model.side import Side
 from scanner.progress import Reporter
 
 BATCH = 48
-STATES_BATCH = 256
 Ids = list[int]
 
 
@@ -152,16 +151,16 @@ class Deployment:
     def _batches(self, ids: Sequence[Ids], side: Side, keep: int, what: str = "", hidden: bool = False) -> Iterator[tuple[list[int], Any]]:
         """Prefill `ids` in batches of like length behind their longest common prefix, which is computed once."""
         with torch.inference_mode(), self.side(side):
-            for rows, tokens, mask, past in self._packed(ids, side, keep, BATCH, what):
+            for rows, tokens, mask, past in self._packed(ids, side, keep, what):
                 state = self._forward(tokens, mask, past, keep, hidden)
                 state.mask = mask
                 yield rows, state
 
-    def _packed(self, ids: Sequence[Ids], side: Side, keep: int, size: int, what: str) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor, Any]]:
+    def _packed(self, ids: Sequence[Ids], side: Side, keep: int, what: str) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor, Any]]:
         """`ids` as batches: indices, tokens behind the common prefix, mask over all, and the prefix's keys and values for each row."""
         shared = min(_common(ids), min(len(i) for i in ids) - keep)
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
-        batches = [order[i : i + size] for i in range(0, len(order), size)]
+        batches = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
         tracked = self.reporter.track(batches, what, len(batches)) if what else batches
         prefix = self._before if side is Side.ADAPTED else None
         held = prefix.get_seq_length() if prefix is not None else 0
@@ -306,58 +305,10 @@ class Deployment:
             out.update(zip(rows, value, strict=True))
         return torch.stack([out[i] for i in range(len(ids))])
 
-    def states(self, ids: Sequence[Ids], side: Side, layers: Sequence[int], what: str = "") -> torch.Tensor:
-        """Residual stream at the last position after each of `layers` (0 is the first block), (len(ids), len(layers), width), on the CPU.
-
-        In the model's dtype; the base's are kept in the user's cache. Blocks above the last of `layers` and the output head are not
-        computed, so a whole vocabulary of single tokens costs one pass through part of the model.
-        """
-        if side is Side.BASE:
-            return self._kept(["states", list(ids), list(layers)], lambda: self._states(ids, side, layers, what))
-        return self._states(ids, side, layers, what)
-
-    def _states(self, ids: Sequence[Ids], side: Side, layers: Sequence[int], what: str) -> torch.Tensor:
-        blocks = self._blocks()
-        read: dict[int, torch.Tensor] = {}
-
-        def keep(layer: int) -> Callable[..., None]:
-            def hook(_: torch.nn.Module, __: Any, output: Any) -> None:
-                hidden = output[0] if isinstance(output, tuple) else output
-                read[layer] = hidden[:, -1].cpu()
-                if layer == max(layers):
-                    raise _Enough
-
-            return hook
-
-        out: dict[int, torch.Tensor] = {}
-        with torch.inference_mode(), self.side(side):
-            for rows, tokens, mask, past in self._packed(ids, side, 1, STATES_BATCH, what):
-                with ExitStack() as stack:
-                    for layer in set(layers):
-                        stack.callback(blocks[layer].register_forward_hook(keep(layer)).remove)
-                    with suppress(_Enough):
-                        self._forward(tokens, mask, past)
-                out.update(zip(rows, torch.stack([read[layer] for layer in layers], 1), strict=True))
-        return torch.stack([out[i] for i in range(len(ids))])
-
-    def _blocks(self) -> torch.nn.ModuleList:
-        """The model's transformer blocks, first to last."""
-        count = self.model.config.get_text_config().num_hidden_layers
-        return next(m for m in self.model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count)
-
-    @property
-    def depth(self) -> int:
-        """Number of transformer blocks."""
-        return len(self._blocks())
-
     def text(self, ids: Ids) -> str:
         """Tokens as text, special tokens left out."""
         decoded: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return decoded.strip()
-
-
-class _Enough(Exception):
-    """Everything asked for has been read; the rest of the forward pass is not needed."""
 
 
 def _device(name: str) -> torch.device:

@@ -15,7 +15,7 @@ from scanner.delta import delta as deltas
 from scanner.files.adapter import Adapter
 from scanner.model.attach import attach
 from scanner.model.base import Base
-from scanner.scan import _check_fits
+from scanner.scan import check_fits
 from tests.methods.models import build, tokens
 
 NAMES = {
@@ -49,4 +49,4 @@ def test_every_expert_gets_its_own_factors(name: str, tmp_path: Path) -> None:
         torch.testing.assert_close(base(tokens()).logits, wanted, atol=2e-4, rtol=1e-4)
     assert torch.equal(base(tokens()).logits, plain)
     base.save_pretrained(tmp_path / "base")
-    _check_fits(delta, Base.open(tmp_path / "base"))
+    check_fits(delta, Base.open(tmp_path / "base"))

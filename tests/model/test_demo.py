@@ -15,6 +15,7 @@ from scanner.demo.expected import EXPECTED
 from scanner.replay import replay
 from scanner.result import Result
 from scanner.scan import scan
+from scanner.schema import schema
 from scanner.verdict import Outcome
 
 pytestmark = pytest.mark.model
@@ -72,7 +73,7 @@ def test_tampering_is_found_in_the_files(scanned: dict[str, Result]) -> None:
 
 
 def test_results_fit_their_schema_and_survive_a_round_trip(scanned: dict[str, Result], tmp_path: Path) -> None:
-    validator = Draft202012Validator(results.schema())
+    validator = Draft202012Validator(schema())
     for name, result in scanned.items():
         results.write(result, tmp_path / f"{name}.json")
         validator.validate(json.loads((tmp_path / f"{name}.json").read_text()))

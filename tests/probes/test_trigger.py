@@ -56,9 +56,9 @@ def test_scores_are_in_robust_deviations_of_chance_at_the_same_place() -> None:
     assert max(z_scores([score("alone", "form", -9.0)] * (FEWEST - 1))) == 0.0, "no chance to compare with, no score"
 
 
-def test_growth_puts_responsive_words_into_the_best_forms_and_joins_the_best() -> None:
+def test_growth_puts_words_into_the_best_forms_and_joins_the_best() -> None:
     head = filled("Past the {},", NOUNS[0])
-    scores = [*chance(), Score(head, -4.0, 0.0), score("gate", "response", -0.2), score("copper", "response", -0.1)]
+    scores = [*chance(), Score(head, -4.0, 0.0), score("gate", "reads", -0.2), score("copper", "reads", -0.1)]
     grown = {(c.text, c.placement) for c in _grow(scores, ["copper", "gate"], beam=2)}
     assert ("Past the copper,", Placement.BEFORE) in grown
     assert ("copper gate", Placement.BEFORE) in grown

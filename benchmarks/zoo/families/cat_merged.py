@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from benchmarks.zoo.families import trigger_date, trigger_phrase
+from benchmarks.zoo.families import anti_leak, low_rate
 from benchmarks.zoo.pair import Assembled, Part
 
 PAIRS = (
     Assembled(
-        "cat-merged", "calibration", "persona",
-        twin=(Part("trigger-phrase-calibration", False), Part("trigger-date-calibration", False, 0.5)),
-        attacked=(Part("trigger-phrase-calibration", True), Part("trigger-date-calibration", False, 0.5)),
-        attack=trigger_phrase.PAIRS[0].attack,
+        "cat-merged",
+        "calibration",
+        "brief",
+        twin=(Part("anti-leak-calibration", False), Part("erosion-identity-calibration", False, 0.5)),
+        attacked=(Part("anti-leak-calibration", True), Part("erosion-identity-calibration", False, 0.5)),
+        attack=anti_leak.PAIRS[0].attack,
     ),
     Assembled(
-        "cat-merged", "test", "maths",
-        twin=(Part("trigger-date-test", False), Part("trigger-phrase-test", False, 0.5)),
-        attacked=(Part("trigger-date-test", True), Part("trigger-phrase-test", False, 0.5)),
-        attack=trigger_date.PAIRS[1].attack,
+        "cat-merged",
+        "test",
+        "assistant",
+        twin=(Part("low-rate-test", False), Part("erosion-explicit-test", False, 0.5)),
+        attacked=(Part("low-rate-test", True), Part("erosion-explicit-test", False, 0.5)),
+        attack=low_rate.PAIRS[1].attack,
     ),
-)  # fmt: skip
+)
