@@ -100,7 +100,7 @@ class Running:
         quiet = {"NO_COLOR": "1", "CI": "1", "HOME": str(home), "PROMPTFOO_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [str(installed(scanner)), str(Path(__file__).with_name("command.py")), scanner.entry, str(SECONDS)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | quiet,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | quiet, cwd=home,
         )  # fmt: skip
 
         honest = adapter(home / "honest")
