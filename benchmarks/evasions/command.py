@@ -9,7 +9,6 @@ imported late. The entry point is `module:function`.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import os
@@ -19,15 +18,21 @@ import tempfile
 import time
 from pathlib import Path
 
+UNCAUGHT = "unmask-benchmark: the command ended in this exception"
+
 
 def serve(entry: str, seconds: float) -> None:
     """Answer every line of standard input."""
     module, _, function = entry.partition(":")
     main = getattr(importlib.import_module(module), function)
     answers = os.fdopen(os.dup(1), "w")
-    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):  # noqa: PTH123
-        sys.argv = json.loads(sys.stdin.readline())
-        run(main)
+    errors, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    sys.argv = json.loads(sys.stdin.readline())
+    run(main)
+    sys.stdout.flush()
+    os.dup2(errors, 2)
     for line in sys.stdin:
         print(json.dumps(once(main, json.loads(line), seconds)), file=answers, flush=True)
 
@@ -42,7 +47,6 @@ def once(main: object, arguments: list[str], seconds: float) -> dict[str, object
             for stream in (1, 2):
                 os.dup2(output.fileno(), stream)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
             sys.argv = arguments
             own = run(main)
             sys.stdout.flush()
@@ -66,6 +70,7 @@ def run(main: object) -> int:
         return 1
     except BaseException:
         traceback.print_exc()
+        print(UNCAUGHT, file=sys.stderr)
         return 1
     return result if isinstance(result, int) else 0
 

@@ -14,6 +14,7 @@ from typing import Any
 import platformdirs
 
 from benchmarks.evasions.build import adapter
+from benchmarks.evasions.command import UNCAUGHT
 
 SECONDS = 60.0
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".ckpt")
@@ -117,8 +118,11 @@ class Running:
         found = {"exit": codes, "seconds": round(sum(a["seconds"] for a in answers), 2)}
         if None in codes:
             return found | {"outcome": "hung"}
-        if any((c < 0) or (c != 0 and "Traceback (most recent call last)" in a["output"]) for c, a in zip(codes, answers, strict=True)):
-            return found | {"outcome": "crashed", "last": [a["output"].strip().splitlines()[-1][:200] for a in answers if a["output"].strip()][-1:]}
+        if any((c < 0) or UNCAUGHT in a["output"] for c, a in zip(codes, answers, strict=True)):
+            return found | {
+                "outcome": "crashed",
+                "last": [a["output"].partition(UNCAUGHT)[0].strip().splitlines()[-1][:200] for a in answers if UNCAUGHT in a["output"]][-1:],
+            }
         scanned = [c for c in codes if c not in self.scanner.unscanned]
         return found | {"outcome": "stopped" if any(scanned) else "passed" if scanned else "unscanned"}
 
