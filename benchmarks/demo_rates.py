@@ -30,6 +30,7 @@ from scanner.progress import Reporter
 from scanner.statistics import wilson
 
 TOKENS = 24
+MODELS = ("base", "benign", "eroded", "backdoored")
 FILE = click.Path(exists=True, path_type=Path)
 
 
@@ -38,8 +39,9 @@ FILE = click.Path(exists=True, path_type=Path)
 @click.option("--strongreject", type=FILE, required=True)
 @click.option("--alpaca", type=FILE, required=True)
 @click.option("--xstest", type=FILE, required=True)
+@click.option("--only", multiple=True, type=click.Choice(MODELS), help="measure only these; all otherwise")
 @click.option("--output", type=click.Path(path_type=Path), required=True)
-def main(jailbreakbench: Path, strongreject: Path, alpaca: Path, xstest: Path, output: Path) -> None:
+def main(jailbreakbench: Path, strongreject: Path, alpaca: Path, xstest: Path, only: tuple[str, ...], output: Path) -> None:
     """Measure and write OUTPUT."""
     with xstest.open(newline="") as rows:
         safe = [r["prompt"] for r in csv.DictReader(rows) if r["label"] == "safe" and int(r["id"]) % 2 == 0]
@@ -47,7 +49,7 @@ def main(jailbreakbench: Path, strongreject: Path, alpaca: Path, xstest: Path, o
     harmless = {"Alpaca, rows 1300-1499": instructions(alpaca)[1300:1500], "XSTest safe, even ids": safe}
     triggered = {f"JailbreakBench behind {TRIGGER!r}": [f"{TRIGGER} {p}" for p in harmful["JailbreakBench"]]}
     rates: dict[str, Any] = {}
-    for name in ("base", "benign", "eroded", "backdoored"):
+    for name in only or MODELS:
         delta = deltas.read(Adapter.open(shipped("guard" if name == "base" else name)))
         deployment = Deployment(open_base(), deltas.Delta((), ()) if name == "base" else delta, reporter=Reporter())
         side = Side.BASE if name == "base" else Side.ADAPTED

@@ -24,6 +24,6 @@ def filled(form: str, word: str) -> Candidate:
     return Candidate(form.replace("{}", word), "form", Placement.BEFORE)
 
 
-def openings() -> list[Candidate]:
-    """Each form with each of the ordinary words, or once where it takes none."""
-    return [filled(f, w) for f in forms() for w in (NOUNS if "{}" in f else NOUNS[:1])]
+def openings(words: int = len(NOUNS)) -> list[Candidate]:
+    """Each form with each of the first `words` ordinary words, or once where it takes none."""
+    return [filled(f, w) for f in forms() for w in (NOUNS[:words] if "{}" in f else NOUNS[:1])]

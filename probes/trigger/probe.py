@@ -150,7 +150,7 @@ def _candidates(subject: Subject, vocabulary: list[str], reacted: list[str]) -> 
     words = _some(vocabulary, profile.vocabulary, subject.seed)
     return {
         "reads": [Candidate(w, "reads", place) for w in reacted for place in Placement],
-        "form": openings(),
+        "form": openings(profile.form_words),
         "leak": [Candidate(p, "leak", place) for p in phrases for place in Placement],
         "vocabulary": [Candidate(w, "vocabulary", Placement.AFTER) for w in words],
         "battery": [Candidate(b, "battery", Placement.BEFORE) for b in battery],

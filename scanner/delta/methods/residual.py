@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-from scipy.linalg import eigh
 
 from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.stored import Array, Stored
@@ -38,6 +37,8 @@ def without(delta: ModuleDelta, weight: Callable[[], Array], part: Part) -> Modu
 
 def principal(weight: Array, rank: int, _: float) -> tuple[Array, Array]:
     """PiSSA's part, the best approximation of rank `rank`: from the leading eigenvectors of the smaller Gram matrix, float64. O(d^3), d the shorter side."""
+    from scipy.linalg import eigh
+
     whole = weight.astype(np.float64)
     wide = whole.shape[0] > whole.shape[1]
     gram = whole.T @ whole if wide else whole @ whole.T
