@@ -33,7 +33,7 @@ class Target:
         """Contents of those files in every case, the small ones, each once."""
         seen: set[bytes] = set()
         for case in cases():
-            if case.family in ("peft", "uploads", "names", "packed") and "*.zip" not in self.files:
+            if case.family == "peft" or (case.family in ("uploads", "names", "packed") and not {"*.zip", "*.tar"} & set(self.files)):
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 path = case.build(Path(folder) / "case")
@@ -97,6 +97,17 @@ def _file(name: str, wrap: Callable[[bytes], bytes] = bytes) -> Callable[[bytes]
     return run
 
 
+def _alone(name: str) -> Callable[[bytes], None]:
+    """The input as a file of its own."""
+
+    def run(data: bytes) -> None:
+        path = _folder().parent / name
+        path.write_bytes(data)
+        scanned(path)
+
+    return run
+
+
 def _container(data: bytes) -> None:
     from scanner.files.safetensors_file import SafetensorsFile
 
@@ -145,6 +156,9 @@ TARGETS = {
         Target("json", "strict JSON", _json, ("*.json",)),
         Target("template", "the reader of chat templates", _template, ("*.jinja",)),
         Target("tensors", "the pickle inside a torch file, read for its tensors", _tensors, ("*.bin", "*.pt")),
+        Target("gguf", "a scan of that GGUF adapter", _alone("adapter.gguf"), ("*.gguf",)),
+        Target("zip", "a scan of that zip upload", _alone("upload.zip"), ("*.zip",)),
+        Target("tar", "a scan of that tar upload", _alone("upload.tar"), ("*.tar",)),
         Target("weights", "a scan with that header", _file(WEIGHTS), (WEIGHTS,)),
         Target("config", "a scan with that adapter_config.json", _file(CONFIG), (CONFIG,)),
         Target("card", "a scan with that README.md", _file(CARD), (CARD,)),

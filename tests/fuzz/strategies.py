@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from benchmarks.evasions.build import BASE, CARD_TEXT, RANK, WIDTH, config
+from benchmarks.evasions.gguf import GENERAL, TENSORS, gguf, pair, tensor
 from benchmarks.evasions.payload import text
 
 ODD_TEXT = st.one_of(
@@ -69,6 +70,23 @@ def containers(draw: st.DrawFn) -> bytes:
     whole = dumped((honest if draw(st.booleans()) else {}) | draw(st.dictionaries(names, entry | JSON, max_size=4)))
     length = draw(st.sampled_from([len(whole)] * 4 + [0, len(whole) - 1, len(whole) + 1, 2**63]))
     return draw(cuts(struct.pack("<Q", max(length, 0)) + whole + draw(st.sampled_from([bytes(512), b"\xff" * 512, b"", bytes(513)]))))
+
+
+@st.composite
+def ggufs(draw: st.DrawFn) -> bytes:
+    """A GGUF adapter with odd pairs and odd tensors."""
+    keys = st.sampled_from([*GENERAL, "general.alignment", "tokenizer.chat_template"]) | ODD_TEXT.map(_clean)
+    values = ODD_TEXT.map(_clean) | st.floats(width=32) | st.integers(0, 2**32 - 1)
+    pairs = [pair(k, v) for k, v in GENERAL.items()] + draw(st.lists(st.builds(pair, keys, values), max_size=3))
+    side = st.integers(0, 40) | st.sampled_from([2**32, 2**63, 2**64 - 1])
+    names = st.sampled_from(["blk.0.attn_q.weight.lora_a", "blk.0.attn_q.weight.lora_b", "blk.9.x.weight"]) | ODD_TEXT.map(_clean)
+    odd = st.builds(tensor, names, st.lists(side, max_size=4).map(tuple), st.sampled_from([0, 32, 256, 512, 2**40]), st.sampled_from([0, 1, 2, 8, 30, 999]))
+    tensors = (list(TENSORS) if draw(st.booleans()) else []) + draw(st.lists(odd, max_size=3))
+    return draw(cuts(gguf(pairs, tensors)))
+
+
+def _clean(value: str) -> str:
+    return value.encode("utf-8", "replace").decode()
 
 
 EXPRESSIONS = st.recursive(

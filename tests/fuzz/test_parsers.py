@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.evasions.build import zipped
+from benchmarks.evasions.packed import tarred
+from benchmarks.evasions.uploads import entries
 from benchmarks.fuzzing import TARGETS, clean_up
 from tests.fuzz import strategies
 
@@ -18,6 +22,9 @@ INPUTS: dict[str, st.SearchStrategy[bytes]] = {
     "json": strategies.JSON.map(strategies.dumped).flatmap(strategies.cuts),
     "template": strategies.TEMPLATES,
     "tensors": strategies.PICKLES,
+    "gguf": strategies.ggufs(),
+    "zip": strategies.cuts(zipped(entries(), zipfile.ZIP_DEFLATED)),
+    "tar": strategies.cuts(tarred(entries())),
     "weights": strategies.containers(),
     "config": strategies.configurations(),
     "card": strategies.cards(),
