@@ -46,7 +46,7 @@ def read(path: Path, key: Path) -> Attestation:
         envelope = msgspec.json.decode(data, type=dsse.Envelope)
     except OSError as error:
         raise ScanError(f"{printable(path)}: cannot be read ({error.strerror})") from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ScanError(f"{printable(path)}: not a signed envelope ({printable(error, 160)})") from None
     payload = dsse.verify(envelope, key)
     try:
@@ -54,7 +54,7 @@ def read(path: Path, key: Path) -> Attestation:
         if (statement.type, statement.predicate_type) != (STATEMENT, PREDICATE):
             raise ScanError(f"{printable(path)}: a statement of another kind ({printable(statement.predicate_type, 120)})")
         scanned = msgspec.convert(statement.predicate.get(SCAN), Scanned)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ScanError(f"{printable(path)}: not an attestation of a scan ({printable(error, 160)})") from None
     return Attestation(scanned=scanned, files={s.name: s.digest.get("sha256", "") for s in statement.subject})
 

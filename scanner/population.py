@@ -123,7 +123,7 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
             found = msgspec.json.decode(path.read_bytes(), type=cls)
         except OSError as error:
             raise ScanError(f"{where}: cannot be read ({error.strerror})") from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ScanError(f"{where}: not a population made by `unmask calibrate` ({printable(error, 120)})") from None
         if any(len(m.values) != len(c.features) for c in found.cells for m in c.members):
             raise ScanError(f"{where}: a member has more or fewer values than there are features")

@@ -129,7 +129,7 @@ def loads(data: bytes, where: str) -> Result:
         raise ScanError(f"{where}: over {LARGEST:,} bytes")
     try:
         result = msgspec.json.decode(data, type=Result)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ScanError(f"{where}: not an unmask result ({printable(error)})") from None
     if result.schema_version != SCHEMA_VERSION:
         raise ScanError(f"{where}: schema version {result.schema_version}; this unmask reads {SCHEMA_VERSION}")

@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from benchmarks.evasions.build import adapter, safetensors, torch_zip, write, zipped
+from benchmarks.evasions.build import adapter, container, safetensors, torch_zip, write, zipped
 from benchmarks.evasions.case import Expect, Family
 from benchmarks.evasions.payload import call, state
 
@@ -176,3 +176,15 @@ def many_entries(folder: Path) -> None:
     """A zip of 30,000 entries, one of which runs code."""
     entries = {f"{i}.txt": b"" for i in range(30_000)} | {"29999.pkl": EVIL}
     write(adapter(folder), "backup.zip", zipped(entries))
+
+
+@FAMILY.case(Expect.BLOCK)
+def entry_without_a_name(folder: Path) -> None:
+    """A zip whose first entry has no name, which Python's zipfile fails on, and whose second runs code."""
+    write(adapter(folder), "backup.zip", zipped({"": b"x", "a.pkl": EVIL}))
+
+
+@FAMILY.case(Expect.NOTE)
+def second_container_not_utf8(folder: Path) -> None:
+    """A second safetensors file whose header is not UTF-8."""
+    write(adapter(folder), "extra.safetensors", container(b'{"\xff\xfe": {}}', bytes(8)))

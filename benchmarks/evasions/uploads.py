@@ -116,6 +116,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "overlapping": ("a.zip", overlapping),
     "entries-30000": ("a.zip", lambda: zipped({f"{i}.txt": b"" for i in range(30_000)})),
     "adapter-in-a-zip-in-a-zip": ("a.zip", lambda: zipped({"inner.zip": zipped(entries())})),
+    "name-empty": ("a.zip", lambda: zipped(entries() | {"": b"x"})),
     "empty": ("a.zip", lambda: zipped({})),
     "tar-traversal": ("a.tar", lambda: tar_with(tar_info("../../evil.txt"))),
     "tar-absolute": ("a.tar", lambda: tar_with(tar_info("/srv/evil.txt"))),

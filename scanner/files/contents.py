@@ -123,12 +123,13 @@ def _zip(stream: BinaryIO, name: str, budget: _Budget, deepest: int) -> Iterator
         for info in archive.infolist():
             budget.entry()
             inner = f"{name}!{info.filename}"
-            problem = zip_entry_problem(info) or entry_problem(info.filename) if not info.is_dir() else ""
+            folder = info.filename.endswith("/")  # ZipInfo.is_dir fails on an empty name
+            problem = "" if folder else zip_entry_problem(info) or entry_problem(info.filename)
             problem = problem or ("a second entry of the same name: unpackers disagree about it" if info.filename in seen else "")
             seen.add(info.filename)
             if problem:
                 yield Odd(printable(inner, 200), problem, hostile="encrypted" not in problem)
-            if info.is_dir() or info.flag_bits & 1:
+            if folder or info.flag_bits & 1:
                 continue
             storage = any(info.filename.startswith(f"{t}data/") for t in torch)
             with archive.open(info) as entry:
@@ -215,7 +216,7 @@ def _end(stream: BinaryIO, head: bytes) -> int | None:
         stream.seek(8)
         try:
             header = msgspec.json.decode(stream.read(length), type=dict[str, _Entry])
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         end = 8 + length + max((e.data_offsets[1] for e in header.values()), default=0)
         return end if end < size else None

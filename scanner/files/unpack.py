@@ -134,7 +134,7 @@ def _entries(upload: Path) -> Iterator[tuple[str, str, Callable[[], IO[bytes]] |
                     problem = zip_entry_problem(info)
                     if info.flag_bits & 1:
                         raise UnreadableAdapter(f"{printable(info.filename, 120)}: {problem}")
-                    yield info.filename, problem, None if info.is_dir() else lambda i=info: archive.open(i)  # type: ignore[misc]
+                    yield info.filename, problem, None if info.filename.endswith("/") else lambda i=info: archive.open(i)  # type: ignore[misc]
             return
         stream.seek(0)
         opened = next((o for magic, o in _PACKED if head.startswith(magic)), None)

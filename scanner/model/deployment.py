@@ -242,7 +242,7 @@ class Deployment:
         file = self._place(key, "json")
         try:
             return msgspec.json.decode(file.read_bytes(), type=list[Ids])
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             value = compute()
             cache.write_atomic(file, msgspec.json.encode(value))
             return value

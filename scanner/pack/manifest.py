@@ -67,7 +67,7 @@ def read(files: Mapping[str, bytes]) -> Manifest:
         raise ScanError(f"the archive holds no {NAME} of at most {LARGEST:,} bytes: not a pack")
     try:
         found = msgspec.json.decode(files[NAME], type=Manifest)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ScanError(f"{NAME}: not a pack's ({printable(error, 160)})") from None
     if (found.format, found.version) != ("unmask-pack", VERSION):
         raise ScanError(f"{NAME}: {printable(found.format, 40)} version {found.version}; this unmask reads unmask-pack version {VERSION}")

@@ -61,7 +61,7 @@ def differences(files: Mapping[str, bytes], key: Path) -> tuple[str, ...]:
         bundle = msgspec.json.decode(files[SIGNATURE], type=_Bundle)
         payload = dsse.verify(bundle.envelope, key)
         statement = msgspec.json.decode(payload, type=_Statement)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ScanError(f"{SIGNATURE}: not a signature of a pack ({printable(error, 160)})") from None
     if statement.predicate_type != PREDICATE:
         raise ScanError(f"{SIGNATURE}: a statement of another kind ({printable(statement.predicate_type, 120)})")

@@ -14,6 +14,8 @@ from benchmarks.evasions.build import zipped
 from benchmarks.evasions.packed import tarred
 from benchmarks.evasions.uploads import entries
 from benchmarks.fuzzing import TARGETS, clean_up
+from scanner.errors import ScanError
+from scanner.result import load
 from tests.fuzz import strategies
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -59,3 +61,12 @@ def test_what_is_made_up_is_a_result_or_one_line(name: str) -> None:
 @pytest.mark.parametrize("path", sorted(CORPUS.rglob("*.input")), ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_what_fuzzing_kept_is_a_result_or_one_line(path: Path) -> None:
     TARGETS[path.parent.name].run(path.read_bytes())
+
+
+@pytest.mark.parametrize("data", [b'{"schema_version": "\xff"}', b'{"\xff": 1}', b"\xff\xfe"])
+def test_a_result_that_is_not_utf8_is_one_line(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_bytes(data)
+    with pytest.raises(ScanError) as error:
+        load(path)
+    assert str(error.value).isprintable()
