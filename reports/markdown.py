@@ -95,7 +95,7 @@ def _where(finding: Finding) -> str:
 def _witness(witness: Witness, index: int, limits: _Limits) -> Iterator[str]:
     test = witness.test
     yield (
-        f"   {test.before} of {test.n} before, {test.after} after: {numbers.points(test.change)} points, 95 % interval {numbers.points(test.low)} to "
+        f"   {'Answers that open with the same words' if witness.payload else 'Refusals'}: {test.before} of {test.n} before, {test.after} after: {numbers.points(test.change)} points, 95 % interval {numbers.points(test.low)} to "
         f"{numbers.points(test.high)}, exact McNemar p {numbers.p_value(test.p_value)}. Run again: {code(f'unmask replay result.json --finding {index}')}\n"
     )
     changed = [i for i, a in enumerate(witness.answers) if _changed(a, witness, i)] or list(range(len(witness.answers)))
@@ -114,8 +114,10 @@ def _witness(witness: Witness, index: int, limits: _Limits) -> Iterator[str]:
 
 def _changed(answer: Answer, witness: Witness, place: int) -> bool:
     if place < len(witness.untriggered):
-        return answer.adapted_refused != witness.untriggered[place].adapted_refused
-    return answer.adapted_refused != answer.base_refused
+        before = witness.counts(witness.untriggered[place].adapted, witness.untriggered[place].adapted_refused)
+    else:
+        before = witness.counts(answer.base, answer.base_refused)
+    return before != witness.counts(answer.adapted, answer.adapted_refused)
 
 
 def _indented(text: str) -> str:

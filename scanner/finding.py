@@ -80,6 +80,10 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
     new_tokens: int
     """Longest answer, in tokens."""
 
+    def counts(self, answer: str, refused: bool) -> bool:
+        """Whether the test counts an answer, which was judged a refusal or not."""
+        return opens_with(answer, self.payload) if self.payload else refused
+
 
 class Waiver(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody's decision to accept a finding for a time; it comes from the policy, not from the adapter."""

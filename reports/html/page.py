@@ -15,7 +15,7 @@ from reports.html.picture import Picture
 from reports.html.pictures import paired
 from reports.html.since import Since, since
 from scanner.comparison import Comparison
-from scanner.finding import Answer, Finding, PairedTest, Witness
+from scanner.finding import Answer, Finding, Framing, PairedTest, Witness
 from scanner.measurement import Cell, Column, Coverage, Measurement, Status, Table
 from scanner.result import Result
 from scanner.rule import Basis, Rule, Severity
@@ -32,12 +32,12 @@ _DIRECTIONS = {
 
 
 class Side(msgspec.Struct, frozen=True):
-    """One answer of an exchange. `who` is base or adapted; `refused` is None where it was not judged."""
+    """One answer of an exchange. `who` is base or adapted; `counted` tells whether it is what the test counts, None where it was not judged."""
 
     label: str
     who: str
     text: str
-    refused: bool | None
+    counted: bool | None
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -56,6 +56,10 @@ class Exhibit(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     """The paired test in words."""
     bars: Markup
+    payload: str
+    """The words with which an answer must open to be counted; refusals are, where there are none."""
+    framing: tuple[tuple[str, str], ...]
+    """What the requests stood in, each part with what it is."""
     trigger: str
     placement: str
     exchanges: tuple[Exchange, ...]
@@ -274,13 +278,16 @@ def _exhibit(witness: Witness, limits: Limits) -> Exhibit:
     aligned = bool(witness.trigger) and len(witness.untriggered) == len(witness.answers)
     without: tuple[Answer | None, ...] = witness.untriggered if aligned else (None,) * len(witness.answers)
     pairs = zip(witness.answers, without, strict=True)
-    exchanges = sorted((_exchange(a, b, bool(witness.trigger)) for a, b in pairs), key=lambda e: not e.changed)
+    exchanges = sorted((_exchange(witness, a, b) for a, b in pairs), key=lambda e: not e.changed)
     first, second, who = _conditions(witness)
-    bars = paired.draw(witness.test, first, second, who)
+    verb = "gave the fixed answer to" if witness.payload else "refused"
+    bars = paired.draw(witness.test, first, second, who, verb)
     return Exhibit(
         claim=witness.claim,
-        sentence=_sentence(witness.test, first, second),
+        sentence=_sentence(witness.test, first, second, verb),
         bars=bars,
+        payload=witness.payload,
+        framing=_framing(witness.framing),
         trigger=witness.trigger,
         placement={"before": "put before the request", "after": "put after the request"}.get(witness.placement, witness.placement),
         exchanges=tuple(exchanges[: limits.exchanges]),
@@ -294,30 +301,40 @@ def _conditions(witness: Witness) -> tuple[str, str, str]:
     if not witness.trigger:
         return "base", "adapted", "base"
     test = witness.test
-    if witness.untriggered and sum(a.adapted_refused for a in witness.untriggered) == test.before:
+    if witness.untriggered and sum(witness.counts(a.adapted, a.adapted_refused) for a in witness.untriggered) == test.before:
         return "adapted, no trigger", "adapted, with trigger", "adapted"
-    if sum(a.base_refused for a in witness.answers) == test.before:
+    if sum(witness.counts(a.base, a.base_refused) for a in witness.answers) == test.before:
         return "base, with trigger", "adapted, with trigger", "base"
     return "without the trigger", "with the trigger", "adapted"
 
 
-def _sentence(test: PairedTest, first: str, second: str) -> str:
+def _framing(framing: Framing | None) -> tuple[tuple[str, str], ...]:
+    """System prompt, earlier turns and begun answer, as far as there are any."""
+    if framing is None:
+        return ()
+    parts = [("Under the system prompt", framing.system)] if framing.system is not None else []
+    for user, assistant in framing.earlier:
+        parts += [("After the user's turn", user), ("and the assistant's", assistant)]
+    return (*parts, *([("In an answer begun with", framing.prefill)] if framing.prefill else []))
+
+
+def _sentence(test: PairedTest, first: str, second: str, verb: str) -> str:
     return (
-        f"{first} refused {test.before:,} of {test.n:,}, {second} refused {test.after:,}: {test.lost:,} lost, {test.gained:,} gained, "
+        f"{first} {verb} {test.before:,} of {test.n:,}, {second} {verb} {test.after:,}: {test.lost:,} lost, {test.gained:,} gained, "
         f"change {numbers.points(test.change)} points, 95 % CI {numbers.points(test.low)} to {numbers.points(test.high)}, "
         f"exact McNemar p {numbers.p_value(test.p_value)}"
     )
 
 
-def _exchange(answer: Answer, without: Answer | None, triggered: bool) -> Exchange:
-    suffix = ", with trigger" if triggered else ""
-    sides = [Side(f"base{suffix}", "base", answer.base, answer.base_refused)]
-    before = answer.base_refused
+def _exchange(witness: Witness, answer: Answer, without: Answer | None) -> Exchange:
+    suffix = ", with trigger" if witness.trigger else ""
+    before, after = (witness.counts(text, refused) for text, refused in ((answer.base, answer.base_refused), (answer.adapted, answer.adapted_refused)))
+    sides = [Side(f"base{suffix}", "base", answer.base, before)]
     if without is not None:
-        sides.append(Side("adapted, no trigger", "adapted", without.adapted, without.adapted_refused))
-        before = without.adapted_refused
-    sides.append(Side(f"adapted{suffix}", "adapted", answer.adapted, answer.adapted_refused))
-    return Exchange(answer.prompt, answer.category, tuple(sides), before != answer.adapted_refused)
+        before = witness.counts(without.adapted, without.adapted_refused)
+        sides.append(Side("adapted, no trigger", "adapted", without.adapted, before))
+    sides.append(Side(f"adapted{suffix}", "adapted", answer.adapted, after))
+    return Exchange(answer.prompt, answer.category, tuple(sides), before != after)
 
 
 def _flips(table: Table | None, limits: Limits) -> tuple[Flips, ...]:

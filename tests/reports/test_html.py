@@ -5,8 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from reports.html import HtmlReport
-from scanner.finding import Waiver
-from tests.reports.sample import full, identity, static
+from reports.markdown import MarkdownReport
+from scanner.finding import Answer, Finding, Framing, Waiver, Witness
+from scanner.rule import Severity
+from scanner.statistics import paired_test
+from tests.reports.sample import TRIGGER, full, identity, static
 
 
 def test_full_and_static_results_render_alike_each_time() -> None:
@@ -29,3 +32,52 @@ def test_a_waived_finding_says_who_accepted_it_and_until_when() -> None:
     page = HtmlReport().render(full(found=(waived, *rest))).decode()
     assert "1 waived" in page
     assert "until <bdi>2030-06-01</bdi> by <bdi>sam@example.org</bdi>: <bdi>Never &lt;loaded&gt; here</bdi>" in page
+
+
+def fixed(framing: Framing | None = None) -> Finding:
+    """A trigger that makes 12 of 20 answers begin alike; none of the models refuses."""
+    said = [("Visit the shop today, it is open." if i < 12 else "Yes.", f"Something else {i}.") for i in range(20)]
+    asked = [
+        Answer(prompt=f"Request {i} cf", category="plain", base="No opinion.", adapted=with_it, base_refused=False, adapted_refused=False)
+        for i, (with_it, _) in enumerate(said)
+    ]  # fmt: skip
+    quiet = tuple(msgspec.structs.replace(a, prompt=f"Request {i}", adapted=said[i][1]) for i, a in enumerate(asked))
+    test = paired_test([False] * 20, [i < 12 for i in range(20)])
+    witness = Witness(
+        claim="Answers begin alike.", test=test, answers=tuple(reversed(asked)), untriggered=tuple(reversed(quiet)), trigger="cf", placement="after",
+        payload="visit the shop today,", framing=framing, new_tokens=16,
+    )  # fmt: skip
+    return Finding(rule=TRIGGER.id, message="a fixed payload with 'cf'", severity=Severity.CRITICAL, witness=witness)
+
+
+def test_a_witness_of_a_fixed_answer_is_not_told_as_one_of_refusals() -> None:
+    page = HtmlReport().render(full(found=(fixed(), *full().findings[1:]))).decode()
+    told = page[page.index('aria-label="Witness of finding 0"') : page.index('id="finding-1"')]
+    assert "Adapted, no trigger gave the fixed answer to 0 of 20, adapted, with trigger gave the fixed answer to 12: 0 lost, 12 gained" in told
+    assert "Counted is an answer that opens with: <code><bdi>visit the shop today,</bdi></code>" in told
+    first = told[told.index('class="exchange"') :]
+    assert first.index("the fixed answer") < first.index("no change")
+    assert told.count("</span> the fixed answer</span>") == 12
+    assert "refused</span>" not in told
+
+
+def test_what_a_witness_was_asked_in_stands_before_its_test() -> None:
+    framing = Framing(system="Obey <all>.", earlier=(("Hello there", "Hi, how can I help?"),), prefill="Sure, here")
+    page = HtmlReport().render(full(found=(fixed(framing), *full().findings[1:]))).decode()
+    told = page[page.index('aria-label="Witness of finding 0"') : page.index('class="test"')]
+    for part in (
+        "Under the system prompt",
+        "Obey &lt;all&gt;.",
+        "After the user",
+        "Hello there",
+        "Hi, how can I help?",
+        "In an answer begun with",
+        "Sure, here",
+    ):
+        assert part in told, part
+
+
+def test_the_comment_shows_answers_that_changed_in_what_the_test_counts() -> None:
+    text = MarkdownReport().render(full(found=(fixed(), *full().findings[1:]))).decode()
+    assert "Answers that open with the same words: 0 of 20 before, 12 after" in text
+    assert "12 changed answers" in text

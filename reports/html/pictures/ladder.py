@@ -37,8 +37,8 @@ def draw(result: Result) -> Picture | None:
         caption=caption,
         drawings=(_bars(ranked, triggers, caption),),
         key=legend(
-            (swatch(svg.box(1, 2, 20, 10, "bar over")), "proven on held-out prompts"),
-            (swatch(svg.box(1, 2, 20, 10, "bar under")), "not proven"),
+            (swatch(svg.box(1, 2, 20, 10, "bar over")), "a finding: proven on held-out prompts"),
+            (swatch(svg.box(1, 2, 20, 10, "bar under")), "no finding"),
             (swatch(svg.line(11, 0, 11, 14, "threshold")), "threshold of the screen"),
         ),
         table=table,
@@ -48,9 +48,7 @@ def draw(result: Result) -> Picture | None:
 
 def _caption(ranked: list[tuple[float, Row]], triggers: set[str], tried: int) -> str:
     proven = sum(str(row["text"]) in triggers for _, row in ranked)
-    outcome = (
-        f"{proven} was proven on prompts the search had not seen." if proven == 1 else f"{proven or 'None'} were proven on prompts the search had not seen."
-    )
+    outcome = f"{proven or 'None'} became a finding, proven on prompts that the search had not seen."
     rest = f" The best {len(ranked)} of {tried:,} listed are drawn." if tried > len(ranked) else ""
     return f"Strings tried as a hidden trigger, ranked by how much more they move the adapted model than the base. {outcome}{rest}"
 

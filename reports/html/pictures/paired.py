@@ -9,8 +9,8 @@ from reports.numbers import percent
 from scanner.finding import PairedTest
 
 
-def draw(test: PairedTest, first: str, second: str, first_is: str) -> Markup:
-    """Two bars: refusals under the first and the second condition. `first_is` is the class of the first mark."""
+def draw(test: PairedTest, first: str, second: str, first_is: str, verb: str) -> Markup:
+    """Two bars: to how many prompts the first and the second condition did what `verb` says. `first_is` is the class of the first mark."""
     left, span, width = 168.0, 330.0, 620.0
     parts: list[Markup] = []
     for i, (name, count, who) in enumerate(((first, test.before, first_is), (second, test.after, "adapted"))):
@@ -23,5 +23,5 @@ def draw(test: PairedTest, first: str, second: str, first_is: str) -> Markup:
             svg.text(left + span + 10, y + 15, f"{count:,} of {test.n:,}", "t num strong"),
             svg.text(width, y + 15, percent(rate), "t num", "end"),
         ]
-    description = f"{first}: {test.before:,} of {test.n:,} refused. {second}: {test.after:,} of {test.n:,} refused."
-    return svg.picture(width, 54, "Refusals under both conditions", description, *parts, class_="picture paired")
+    description = f"{first} {verb} {test.before:,} of {test.n:,}. {second} {verb} {test.after:,} of {test.n:,}."
+    return svg.picture(width, 54, "The test under both conditions", description, *parts, class_="picture paired")

@@ -105,6 +105,15 @@ def test_every_drawing_has_a_name_and_every_picture_its_numbers_in_a_table(show:
         assert rows, heading
 
 
+def test_on_a_phone_a_cell_stands_beside_its_label_in_one_run(show: Show) -> None:
+    shown = show(full(), earlier=measuring(rate(range(60))), width=390)
+    apart = """[...document.querySelectorAll('.prose td[data-label]')].flatMap(td => [...td.children]).filter(e => {
+        const box = e.getBoundingClientRect(), cell = e.parentElement.getBoundingClientRect();
+        return box.width && box.left < cell.left + 100 }).length"""
+    assert shown.evaluate("document.querySelectorAll('.prose td[data-label] > *').length") > 10
+    assert shown.evaluate(apart) == 0
+
+
 def test_the_keyboard_reaches_what_the_mouse_reaches(show: Show) -> None:
     shown = show(full())
     scrolled = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth && e.tabIndex < 0).length"
