@@ -128,6 +128,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str, str], ...]
     """Label, figure, note."""
     reasons: tuple[Reason, ...]
+    """Empty where the title says the only one."""
     shown: tuple[int, ...]
     """Indices of the findings that have a place on the page."""
     deciding: tuple[Card, ...]
@@ -179,7 +180,7 @@ def compose(result: Result, limits: Limits, earlier: Comparison | None = None) -
         title=_title(result),
         outcome_means=_MEANS[result.verdict.outcome],
         facts=_facts(result),
-        reasons=result.verdict.reasons[: limits.reasons],
+        reasons=() if _said(result) else result.verdict.reasons[: limits.reasons],
         shown=tuple(sorted({*deciding, *(c.index for g in groups for c in g.cards)})),
         deciding=tuple(card(i) for i in deciding),
         groups=groups,
@@ -267,6 +268,11 @@ def _title(result: Result) -> tuple[str, str]:
     finding = result.findings[first.finding]
     rule = next((r for r in result.rules if r.id == finding.rule), None)
     return (rule.title, finding.message) if rule is not None else (verdict.headline, "")
+
+
+def _said(result: Result) -> bool:
+    """Whether the title says all the reasons there are."""
+    return len(result.verdict.reasons) == 1 and bool(_title(result)[1])
 
 
 def _bounds(entries: Iterable[Coverage]) -> tuple[str, ...]:

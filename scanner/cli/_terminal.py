@@ -188,7 +188,7 @@ def _gaps(result: Result, loudness: Loudness) -> Iterator[_Line]:
         yield _Line(Status.NOT_MEASURED, f"{either}: {', '.join(rest)} (why: see the report, or use --verbose)", "yellow")
     bounds = sum(bool(part.bound) for part in result.coverage if part.status is Status.MEASURED)
     if bounds and loudness is Loudness.NORMAL and result.verdict.outcome is Outcome.PASS:
-        yield _Line("could have missed", f": {bounds} limits of what was measured stand in the report, and with --verbose")
+        yield _Line("not ruled out", f": {bounds} limits of what was measured stand in the report, or use --verbose")
 
 
 def _part(part: Coverage) -> str:

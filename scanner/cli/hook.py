@@ -20,10 +20,10 @@ CONFIG = "adapter_config.json"
 )
 @fail_on_option(None)
 def command(files: tuple[Path, ...], policy: str, fail_on: str | None) -> None:
-    """Scan the adapter folders that FILES lie in, without a base, as pre-commit calls it.
+    """Scan the adapters that FILES belong to, without a base, as pre-commit calls it.
 
-    A folder without adapter_config.json is not an adapter's and is left alone. Prints a line for each adapter; the exit code is the
-    worst of theirs: 0 pass, 1 the policy fails one, 2 one could not be scanned.
+    A file belongs to the nearest folder above it that holds an adapter_config.json, and to none where there is no such folder. Prints a
+    line for each adapter; the exit code is the worst of theirs: 0 pass, 1 the policy fails one, 2 one could not be scanned.
     """
     from scanner.errors import ScanError
     from scanner.policy import Policy
@@ -31,9 +31,7 @@ def command(files: tuple[Path, ...], policy: str, fail_on: str | None) -> None:
 
     strict = (fail_on or Policy.open(policy).scan.fail_on) == "review"
     worst = 0
-    for folder in sorted({f.parent for f in files}):
-        if not (folder / CONFIG).is_file():
-            continue
+    for folder in sorted({found for f in files if (found := _adapter(f)) is not None}):
         try:
             verdict = scan(folder, policy=policy).verdict
         except ScanError as error:
@@ -43,3 +41,8 @@ def command(files: tuple[Path, ...], policy: str, fail_on: str | None) -> None:
         click.echo(f"{verdict.outcome.upper()}  {printable(folder)}: {printable(verdict.headline, 300)}")
         worst = max(worst, verdict.exit_code(strict))
     sys.exit(worst)
+
+
+def _adapter(file: Path) -> Path | None:
+    """The adapter's folder that `file` lies in or under, as far up as the path goes."""
+    return next((folder for folder in file.parents if (folder / CONFIG).is_file()), None)
