@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -19,6 +20,7 @@ from scanner.policy import Policy, policy
 from scanner.probe import rules
 from scanner.scan import scan
 from scanner.schema import schema
+from scanner.verdict import Outcome, Verdict
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -134,6 +136,35 @@ def test_links_of_the_readme_lead_somewhere() -> None:
 
 def explained() -> set[str]:
     return set(re.findall(r"`([a-z_]+(?:\.[a-z_0-9]+)+)`", (ROOT / "docs" / "measurements.md").read_text()))
+
+
+def measurement_ids() -> dict[str, str]:
+    """Patterns of the ids that a probe gives its measurements, by where they stand in the code."""
+    found = {}
+    for file in sorted((ROOT / "probes").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Measurement":
+                (id_,) = [k.value for k in node.keywords if k.arg == "id"]
+                parts = id_.values if isinstance(id_, ast.JoinedStr) else [id_]
+                pattern = "".join(re.escape(str(one.value)) if isinstance(one, ast.Constant) else r"[a-z_0-9.]+" for one in parts)
+                found[f"{file.relative_to(ROOT)}:{node.lineno}"] = pattern
+    return found
+
+
+def test_every_measurement_in_the_code_is_explained_and_no_other() -> None:
+    patterns = measurement_ids()
+    assert len(patterns) > 15
+    assert {where: p for where, p in patterns.items() if not any(re.fullmatch(p, id_) for id_ in explained())} == {}
+    page = (ROOT / "docs" / "measurements.md").read_text()
+    rows = {id_ for line in page.splitlines() if line.startswith("| `") for id_ in re.findall(r"`([a-z_0-9.]+)`", line.split(" | ")[0])}
+    assert {id_ for id_ in rows if not any(re.fullmatch(p, id_) for p in patterns.values())} == set()
+
+
+def test_the_exit_codes_of_the_documentation_are_those_of_a_verdict() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d)(?:, or (\d) with `--fail-on review`)? \|", (ROOT / "docs" / "verdict.md").read_text(), re.M)
+    told = {outcome: (int(usual), int(strict or usual)) for outcome, usual, strict in rows}
+    verdicts = [Verdict(outcome=o, headline="", reasons=(), policy="", policy_sha256="") for o in Outcome]
+    assert told == {v.outcome.value: (v.exit_code(), v.exit_code(fail_on_review=True)) for v in verdicts}
 
 
 @pytest.mark.model

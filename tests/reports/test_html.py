@@ -81,3 +81,11 @@ def test_the_comment_shows_answers_that_changed_in_what_the_test_counts() -> Non
     text = MarkdownReport().render(full(found=(fixed(), *full().findings[1:]))).decode()
     assert "Answers that open with the same words: 0 of 20 before, 12 after" in text
     assert "12 changed answers" in text
+
+
+def test_one_reason_is_said_in_the_title_and_not_again_below_it() -> None:
+    verdict = full().verdict
+    for count, said in ((1, 0), (2, 2)):
+        page = HtmlReport().render(msgspec.structs.replace(full(), verdict=msgspec.structs.replace(verdict, reasons=verdict.reasons[:count]))).decode()
+        assert page.count('<span class="chip out-block">') == said
+        assert 'id="finding-0"' in page
