@@ -24,10 +24,10 @@ def command(output: Path) -> None:
     reporter = Reporter()
     right = True
     for name, outcome in EXPECTED.items():
+        click.echo(f"── {name} (should be {outcome})")
         with reporter.live():
             result = scan(shipped(name), NAME, profile="quick", reporter=reporter)
         written = write(result, kinds, output / name)
-        click.echo(f"── {name} (should be {outcome})")
         say(result, written)
         right = right and result.verdict.outcome is outcome
     if not right:
