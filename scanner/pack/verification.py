@@ -14,7 +14,7 @@ import msgspec
 from scanner.errors import ScanError
 from scanner.files.adapter import Adapter
 from scanner.files.text import printable
-from scanner.finding import Finding, Witness, opens_with
+from scanner.finding import Finding, Witness, says
 from scanner.pack import archive, manifest, signature
 from scanner.pack.manifest import POLICY, RESULT, SIGNATURE, Manifest, Role
 from scanner.pack.packing import same_tool
@@ -177,7 +177,7 @@ def _series(witness: Witness) -> tuple[list[bool], list[bool]]:
     """What the test counts, under its first and under its second condition."""
     first = [a.adapted for a in witness.untriggered] or [a.base for a in witness.answers]
     if witness.payload:
-        return [opens_with(text, witness.payload) for text in first], [opens_with(a.adapted, witness.payload) for a in witness.answers]
+        return [says(text, witness.payload) for text in first], [says(a.adapted, witness.payload) for a in witness.answers]
     before = [a.adapted_refused for a in witness.untriggered] or [a.base_refused for a in witness.answers]
     return before, [a.adapted_refused for a in witness.answers]
 
