@@ -10,6 +10,7 @@ from scanner.delta import delta as deltas
 from scanner.errors import ScanError
 from scanner.files.adapter import Adapter
 from scanner.finding import Answer, Witness, says
+from scanner.model.naming import mapped
 from scanner.model.side import Side
 from scanner.probe import judge
 from scanner.progress import Reporter
@@ -47,7 +48,7 @@ def replay(
     if found.sha256 != result.scope.base.sha256:
         raise ScanError(f"the base's SHA-256 is {found.sha256[:16]}…, the result is about {result.scope.base.sha256[:16]}…")
     deployment = Deployment(
-        found, deltas.read(opened, found), device=device, dtype=result.scope.dtype, system_prompt=result.scope.system_prompt,
+        found, deltas.read(mapped(opened, found), found), device=device, dtype=result.scope.dtype, system_prompt=result.scope.system_prompt,
         chat_template=result.scope.chat_template, reporter=reporter,
     )  # fmt: skip
     refuses = judge()
