@@ -115,6 +115,8 @@ def _ambiguous(body: Any) -> bool:
         for kind, value in stack.pop():
             if kind is _constants.LITERAL:
                 certain.add(value)
+            elif kind in _REPEATS and value[0] == value[1]:
+                stack.append(value[2])  # as many times each time
             elif kind in _REPEATS:
                 varying.append(value[2])
             elif kind is _constants.SUBPATTERN:
