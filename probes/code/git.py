@@ -22,11 +22,11 @@ _FIELD = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*=\s*(.*)")
 _RUNS = re.compile(
     r"core\.(?:fsmonitor|sshcommand|hookspath|editor|pager|gitproxy|askpass)|sequence\.editor|gpg\.(?:.*\.)?program|uploadpack\.packobjectshook"
     r"|filter\.(?P<filter>.*)\.(?:clean|smudge|process)|diff\.(?:.*\.)?(?:external|textconv|command)|merge\..*\.driver|credential\.(?:.*\.)?helper|include(?:if\..*)?\.path"
-    r"|(?:alias|pager|difftool|mergetool|browser|man)\..*|remote\..*\.(?:uploadpack|receivepack|vcs)|submodule\..*\.update|protocol\.ext\.allow",
+    r"|(?:pager|difftool|mergetool|browser|man)\..*|remote\..*\.(?:uploadpack|receivepack|vcs)|submodule\..*\.update|protocol\.ext\.allow",
     re.IGNORECASE,
 )
 _PLAIN = re.compile(
-    r"true|false|yes|no|on|off|0|1|never|always|user|checkout|merge|rebase|none|store|cache|manager|osxkeychain|git-lfs [a-z% -]{4,60}", re.IGNORECASE
+    r"|true|false|yes|no|on|off|0|1|never|always|user|checkout|merge|rebase|none|store|cache|manager|osxkeychain|git-lfs [a-z% -]{4,60}", re.IGNORECASE
 )
 """Values that name no command of the author's own."""
 
@@ -41,7 +41,7 @@ def runs(path: Path, file: File) -> Iterator[Finding]:
             yield _finding(shown, f"{shown}: a hook, which Git runs", GIT_RUNS.severity)
     elif inner[-1] in ("config", "config.worktree") and file.bytes <= LARGEST:
         for field, value in settings(path.read_text("utf-8", "replace")):
-            if _RUNS.fullmatch(field) and not _PLAIN.fullmatch(value):
+            if (_RUNS.fullmatch(field) and not _PLAIN.fullmatch(value)) or (field.startswith("alias.") and value.startswith("!")):
                 severity = Severity.HIGH if field in ("core.fsmonitor", "core.hookspath", "core.sshcommand") else GIT_RUNS.severity
                 yield _finding(shown, f"{shown}: {printable(field, 80)} is {printable(value, 120)}", severity)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from probes.code import git, rules
 from probes.code.carving import carved, npy_pickle
 from probes.code.models import model_code
-from probes.code.pickles import Judgement, Level, judge
+from probes.code.pickles import Judgement, Level, judge, level
 from probes.code.recipes import recipes
 from probes.code.remote import remote_code
 from scanner.files.contents import Odd, Part, contents
@@ -130,7 +130,9 @@ def _pickle(part: Part, named: bool) -> tuple[Judgement | None, bool]:
     if part.kind in (Kind.PICKLE, Kind.NUMPY) or named:
         if not part.whole and not found.bytes:
             found.problem = found.problem or f"over {len(part.data):,} bytes, the rest was not examined"
-        return judge(found), False
+        judged = judge(found)
+        damaged = not part.checked and not any(level(n) is Level.DANGEROUS and n.module != "unknown" for n in found.names)
+        return (Judgement(min(judged.level, Level.UNKNOWN), judged.names) if damaged else judged), False
     judged = judge(found)
     if judged.level is Level.DANGEROUS and _told(found):
         return judged, False

@@ -43,6 +43,8 @@ class Part(msgspec.Struct, frozen=True):
     """Whether `data` is all of it."""
     follows: bool = False
     """Whether it is what follows the end of a file that is something else."""
+    checked: bool = True
+    """Whether its archive vouches for it; otherwise it may just be damaged."""
 
 
 class Odd(msgspec.Struct, frozen=True):
@@ -153,7 +155,8 @@ def _unchecked(stream: BinaryIO, name: str, offset: int, packed: int, budget: _B
         return
     budget.take(len(found.data) if found else 0)
     if found is not None and kind_of("", found.data[:HEAD], io.BytesIO(found.data[:HEAD])) is not Kind.BINARY:
-        yield from _entry(io.BytesIO(found.data), f"{name}!{found.name}", budget, deepest)
+        for part in _entry(io.BytesIO(found.data), f"{name}!{found.name}", budget, deepest):
+            yield msgspec.structs.replace(part, checked=False) if isinstance(part, Part) else part
 
 
 def _undirected(stream: BinaryIO, name: str, budget: _Budget, deepest: int) -> Iterator[Part | Odd]:
