@@ -60,8 +60,10 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 def verify(path: Path, key: Path | None = None, adapter: Path | None = None) -> Verification:
     """Check the pack at `path`, its signature under the public key in `key`, and the files in `adapter` against it.
 
-    Nothing is asked of a network. Raises ScanError with one line when the file is not a pack or holds no result.
+    Nothing is asked of a network. Raises ScanError with one line when the file is not a pack or holds no result, and when there is no such key.
     """
+    if key is not None and not key.is_file():
+        raise ScanError(f"--key {printable(key)}: no such file")
     files = archive.read(path)
     contents = manifest.read(files)
     if RESULT not in files:
