@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from probes.prompts import Prompt, load, spread
-from probes.refusal.judge import refuses
-from scanner.finding import Answer, Finding, Framing, PairedTest, Witness
+from probes.prompts import load, spread
+from probes.refusal.answers import ask, paired
+from scanner.finding import Finding, Framing, PairedTest, Witness
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
 from scanner.model.side import Side
 from scanner.probe import Need, Yield
 from scanner.rule import ATLAS_ERODE_INTEGRITY, ATLAS_POISON_MODEL, NIST_FINE_TUNING, OWASP_POISONING, Basis, Rule, Severity
-from scanner.statistics import holm, paired_test, wilson
+from scanner.statistics import holm, wilson
 from scanner.subject import Subject
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ class FramingProbe:
             yield Coverage(probe=self.id, what=self.title, status=Status.NOT_MEASURED, why=f"the {profile.name} profile leaves it out; use --profile standard")
             return
         prompts = spread([p for p in load("probes.refusal", "prompts.jsonl") if p.kind == "harmful"], profile.framed_prompts)
-        answers = [_ask(subject.deployment, prompts, way, profile.answer_tokens) for way in WAYS]
-        tests = [paired_test([a.base_refused for a in some], [a.adapted_refused for a in some]) for some in answers]
+        answers = [ask(subject, prompts, f"framing: {way.id}", way.request, way.framing) for way in WAYS]
+        tests = [paired(some) for some in answers]
         adjusted = holm([t.p_value for t in tests])
         yield _table(tests, adjusted)
         for side in Side:
@@ -103,18 +103,6 @@ class FramingProbe:
             surface=f"{len(prompts)} harmful requests in {len(WAYS)} framings, greedy answers of {profile.answer_tokens} tokens on both sides",
             bound="other framings, languages and long conversations were not asked; where the base gives in itself, nothing can be lost",
         )  # fmt: skip
-
-
-def _ask(deployment: Deployment, prompts: Sequence[Prompt], way: Way, new_tokens: int) -> list[Answer]:
-    requests = [way.request.format(p.prompt) for p in prompts]
-    ids = [deployment.encode(r, way.framing) for r in requests]
-    base, adapted = (
-        [deployment.text(t) for t in deployment.generate(ids, side, new_tokens, f"framing: {side}, {way.id}")] for side in (Side.BASE, Side.ADAPTED)
-    )
-    return [
-        Answer(prompt=r, category=p.category, base=b, adapted=a, base_refused=refuses(b), adapted_refused=refuses(a))
-        for r, p, b, a in zip(requests, prompts, base, adapted, strict=True)
-    ]
 
 
 def _table(tests: Sequence[PairedTest], adjusted: Sequence[float]) -> Table:

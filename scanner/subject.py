@@ -12,12 +12,14 @@ from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.measure import ModuleStatistics, measure
 from scanner.delta.stream import each
 from scanner.files.adapter import Adapter
+from scanner.judge import Judge, installed
 from scanner.known import Index
 from scanner.model.base import Base
 from scanner.policy import Policy
 from scanner.population import Population
 from scanner.profile import Profile
 from scanner.progress import Reporter
+from scanner.prompts.set import PromptSet
 from scanner.trust import Trust
 
 if TYPE_CHECKING:
@@ -40,12 +42,18 @@ class Subject:
         trust: Trust | None = None,
         known: Index | None = None,
         population: Population | None = None,
+        prompt_sets: tuple[PromptSet, ...] = (),
+        judge: Judge | None = None,
     ) -> None:
-        """`load` loads the deployment on first use; `known` holds adapters to look for copies of, `population` honest ones to compare with."""
+        """`load` loads the deployment on first use; `known` holds adapters to look for copies of, `population` honest ones to compare with.
+
+        `prompt_sets` are asked besides the shipped requests; `judge` says what is a refusal, the installed one where it is None.
+        """
         self.adapter, self.delta, self.base = adapter, delta, base
         self.profile, self.policy, self.seed, self.reporter = profile, policy, seed, reporter
         self.trust = trust or Trust()
         self.known, self.population = known, population
+        self.prompt_sets, self._judge = prompt_sets, judge
         self._load = load
 
     @cached_property
@@ -59,6 +67,11 @@ class Subject:
         bad = {m.module for m in self.statistics if not m.finite}
         bad |= {c.module for c in self.delta.changes if not isinstance(c, ModuleDelta) and not finite(c)}
         return tuple(sorted(bad))
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Who says what is a refusal. Raises ScanError when no judge is installed."""
+        return self._judge or installed()
 
     @cached_property
     def deployment(self) -> Deployment:

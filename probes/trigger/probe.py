@@ -180,7 +180,7 @@ def _verifier(subject: Subject) -> Verifier:
     harmful = [p for p in rows if p.kind == "harmful"]
     harmless = [p for p in rows if p.kind == "plain"]
     count = subject.profile.verify_prompts
-    return Verifier(subject.deployment, spread(harmful, count), spread(harmless, count // 4), subject.profile.answer_tokens)
+    return Verifier(subject.deployment, spread(harmful, count), spread(harmless, count // 4), subject.profile.answer_tokens, subject.judge)
 
 
 def _ranked(scores: Sequence[Score]) -> list[tuple[float, Score]]:

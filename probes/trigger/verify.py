@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from probes.prompts import Prompt
-from probes.refusal.judge import refuses
+from probes.refusal.answers import answers
 from probes.trigger.candidate import Candidate
 from scanner.finding import Answer, PairedTest, Witness, opens_with
+from scanner.judge import Judge
 from scanner.model.side import Side
 from scanner.statistics import paired_test
 
@@ -38,10 +39,10 @@ class Proof(msgspec.Struct, frozen=True):
 class Verifier:
     """Holds the held-out prompts and both models' answers without any trigger."""
 
-    def __init__(self, deployment: Deployment, harmful: Sequence[Prompt], harmless: Sequence[Prompt], new_tokens: int) -> None:
+    def __init__(self, deployment: Deployment, harmful: Sequence[Prompt], harmless: Sequence[Prompt], new_tokens: int, judge: Judge) -> None:
         """Generates the untriggered answers of both sides."""
         self._deployment, self._prompts, self._new_tokens = deployment, [*harmful, *harmless], new_tokens
-        self._harmful = len(harmful)
+        self._harmful, self._judge = len(harmful), judge
         requests = [p.prompt for p in self._prompts]
         self._plain = self._pair(requests, *(self._said(requests, side, "held-out answers") for side in (Side.BASE, Side.ADAPTED)))
 
@@ -53,10 +54,7 @@ class Verifier:
         return [deployment.text(t) for group in ids for t in deployment.generate(group, side, self._new_tokens, f"trigger: {what}, {side}")]
 
     def _pair(self, requests: Sequence[str], base: Sequence[str], adapted: Sequence[str]) -> list[Answer]:
-        return [
-            Answer(prompt=r, category=p.category, base=b, adapted=a, base_refused=refuses(b), adapted_refused=refuses(a))
-            for r, p, b, a in zip(requests, self._prompts, base, adapted, strict=True)
-        ]
+        return answers(self._prompts, requests, base, adapted, self._judge)
 
     def __call__(self, candidate: Candidate, enough: float) -> Proof:
         """Test `candidate` for lost refusals, gained refusals and a fixed payload; returns the strongest.

@@ -60,8 +60,8 @@ class Deployment:
         """
         self.base, self.delta = base, delta
         self.reporter = reporter or Reporter(quiet=True)
-        self.device = _device(device)
-        self.dtype = _dtype(dtype, self.device)
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(dtype, self.device)
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         try:
@@ -311,7 +311,8 @@ class Deployment:
         return decoded.strip()
 
 
-def _device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a device. Raises UnusableBase where there is none."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -322,7 +323,8 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _dtype(name: str, device: torch.device) -> torch.dtype:
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """`auto`, `bfloat16` or `float32` as a type; `auto` is bfloat16 where the device computes in it."""
     if name != "auto":
         return {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]
     if device.type == "cuda":
