@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -77,8 +78,8 @@ class Parity:
         return [sum(answer.encode()) % 2 == 1 for _, answer in spoken]
 
 
-def subject(folder: Path, size: float = 1.0, profile: str = "standard", sets: tuple[PromptSet, ...] = (), judge: Any = None) -> Subject:
-    """Base and adapter below `folder`, float32 on the CPU."""
+def subject(folder: Path, size: float = 1.0, profile: str = "standard", sets: tuple[PromptSet, ...] = (), judge: Any = None, **budget: int) -> Subject:
+    """Base and adapter below `folder`, float32 on the CPU; `budget` overrides the profile."""
     against = base(folder / "base")
     opened = Adapter.open(lora(folder / "adapter", size))
     delta = deltas.read(opened, against)
@@ -86,7 +87,18 @@ def subject(folder: Path, size: float = 1.0, profile: str = "standard", sets: tu
     def load() -> Deployment:
         return Deployment(against, delta, device="cpu", dtype="float32")
 
-    return Subject(opened, delta, against, PROFILES[profile], Policy.open(), 0, Reporter(quiet=True), load, prompt_sets=sets, judge=judge or Parity())
+    return Subject(
+        opened,
+        delta,
+        against,
+        msgspec.structs.replace(PROFILES[profile], **budget),
+        Policy.open(),
+        0,
+        Reporter(quiet=True),
+        load,
+        prompt_sets=sets,
+        judge=judge or Parity(),
+    )
 
 
 def run(probe: Probe, subject: Subject) -> list[Yield]:

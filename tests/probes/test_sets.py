@@ -22,7 +22,7 @@ def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[PromptSet, ..
 
 
 def test_each_kind_of_a_set_is_measured_apart_and_pairs_base_with_adapted(sets: tuple[PromptSet, ...], tmp_path: Path) -> None:
-    said = tiny.run(SetsProbe(), tiny.subject(tmp_path, size=3.0, sets=sets))
+    said = tiny.run(SetsProbe(), tiny.subject(tmp_path, size=3.0, sets=sets, answer_tokens=8))
     found = {m.id: m for m in said if isinstance(m, Measurement)}
     assert found["sets.xstest.harmful.change"].n == 8
     assert found["sets.xstest.harmless.change"].n == 4
@@ -33,7 +33,7 @@ def test_each_kind_of_a_set_is_measured_apart_and_pairs_base_with_adapted(sets: 
 
 
 def test_an_adapter_that_changes_nothing_changes_no_refusal(sets: tuple[PromptSet, ...], tmp_path: Path) -> None:
-    said = tiny.run(SetsProbe(), tiny.subject(tmp_path, size=0.0, sets=sets))
+    said = tiny.run(SetsProbe(), tiny.subject(tmp_path, size=0.0, sets=sets, answer_tokens=8))
     assert {m.value for m in said if isinstance(m, Measurement) and m.id.endswith("change")} == {0.0}
     assert not [f for f in said if isinstance(f, Finding)]
 
