@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -61,6 +61,7 @@ def scan(
     reference: str | Path | None = None,
     prompts: Mapping[str, str | Path] | None = None,
     judge: str | Path | None = None,
+    tasks: Sequence[str] = (),
     today: datetime.date | None = None,
     reporter: Reporter | None = None,
 ) -> Result:
@@ -70,7 +71,7 @@ def scan(
     says the `profile` where that is None. `chat_template` is template text; `trust` holds pinned keys and known hashes; `known` is an index
     or a folder of adapters to look for copies of, `reference` a population of honest adapters made by `unmask calibrate`, instead of the
     shipped ones. `prompts` are files of published request sets by the set's name, such as `xstest`; `judge` is the folder of a model that says
-    what is a refusal. `today` is the date against which the policy's waivers are held, by default the date in UTC.
+    what is a refusal; `tasks` are names of lm-eval's tasks. `today` is the date against which the policy's waivers are held, by default the date in UTC.
     What cannot be read as an adapter and holds something that blocks gets that verdict, with nothing else measured.
     Raises ScanError with one line when the scan could not be done; a probe that fails makes the verdict incomplete instead.
     """
@@ -82,6 +83,10 @@ def scan(
     if profile not in PROFILES:
         raise ScanError(f"profile {printable(profile, 40)}: choose {', '.join(PROFILES)}")
     sets, own_judge = open_sets(prompts or {}), open_judge(judge, device) if judge is not None else None
+    if tasks:
+        from scanner.model.harness import check
+
+        check(tasks)
     trust = signers(settings, trust or Trust())
     trust.check()
     reporter = reporter or Reporter(quiet=True)
@@ -108,7 +113,20 @@ def scan(
             return Deployment(found_base, delta, device=device, system_prompt=system_prompt, chat_template=chat_template, reporter=reporter)  # type: ignore[arg-type]
 
     subject = Subject(
-        opened, delta, found_base, PROFILES[profile], settings, seed, reporter, load if found_base else None, trust, index, population, sets, own_judge
+        opened,
+        delta,
+        found_base,
+        PROFILES[profile],
+        settings,
+        seed,
+        reporter,
+        load if found_base else None,
+        trust,
+        index,
+        population,
+        sets,
+        own_judge,
+        tuple(tasks),  # fmt: skip, allow_hub,
     )
     findings: list[Finding] = []
     measurements: list[Measurement] = []

@@ -44,16 +44,20 @@ class Subject:
         population: Population | None = None,
         prompt_sets: tuple[PromptSet, ...] = (),
         judge: Judge | None = None,
+        tasks: tuple[str, ...] = (),
+        allow_hub: bool = False,
     ) -> None:
         """`load` loads the deployment on first use; `known` holds adapters to look for copies of, `population` honest ones to compare with.
 
         `prompt_sets` are asked besides the shipped requests; `judge` says what is a refusal, the installed one where it is None.
+        `tasks` are lm-eval's, whose data may come from the Hub where `allow_hub` says so.
         """
         self.adapter, self.delta, self.base = adapter, delta, base
         self.profile, self.policy, self.seed, self.reporter = profile, policy, seed, reporter
         self.trust = trust or Trust()
         self.known, self.population = known, population
         self.prompt_sets, self._judge = prompt_sets, judge
+        self.tasks, self.allow_hub = tasks, allow_hub
         self._load = load
 
     @cached_property
