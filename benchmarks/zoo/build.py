@@ -21,7 +21,7 @@ from benchmarks.zoo import closed_form
 from benchmarks.zoo.cards import card
 from benchmarks.zoo.hosts import HOSTS
 from benchmarks.zoo.member import WEIGHTS, Member, describe, write_recipe
-from benchmarks.zoo.pair import EXAMPLES, Ablated, Assembled, Pair
+from benchmarks.zoo.pair import EXAMPLES, Ablated, AnyPair, Assembled, Pair, at_depth
 from benchmarks.zoo.pool import Pool, Prompts
 from scanner.model.base import Base
 
@@ -35,7 +35,7 @@ def examples(pair: Pair, attacked: bool, pool: Pool) -> list[Example]:
 
 def make(member: Member, pool: Pool, base: Base, output: Path, device: str) -> None:
     """Write `output/NAME`. Raises FileNotFoundError when a part it is put together from is not there yet."""
-    pair, partial = member.pair, output / f".{member.name}.partial"
+    pair, partial = to_depth(member.pair, base), output / f".{member.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     recipe: Recipe | None = None
     data: list[Example] | None = None
@@ -50,8 +50,22 @@ def make(member: Member, pool: Pool, base: Base, output: Path, device: str) -> N
     config = json.loads((partial / "adapter_config.json").read_text())
     name = base.origin[-1] if base.origin else base.name
     (partial / "README.md").write_text(card(HOSTS[pair.host], recipe, name, config))
-    write_recipe(partial, describe(member, pool.sources, digest, base.sha256))
+    write_recipe(partial, describe(member, pool.sources, digest, base.sha256, depth(base)))
     partial.rename(output / member.name)
+
+
+def to_depth(pair: AnyPair, base: Base) -> AnyPair:
+    """`pair` with its layer numbers for the depth of `base`."""
+    if isinstance(pair, Ablated):
+        return replace(pair, layers=at_depth(pair.layers, depth(base)))
+    if isinstance(pair, Pair) and pair.recipe.layers:
+        return replace(pair, recipe=replace(pair.recipe, layers=at_depth(pair.recipe.layers, depth(base))))
+    return pair
+
+
+def depth(base: Base) -> int:
+    """How many layers `base` has."""
+    return int(base.config["num_hidden_layers"])
 
 
 def _parts(member: Member) -> Any:

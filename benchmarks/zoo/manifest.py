@@ -43,7 +43,7 @@ def entry(member: Member, folder: Path) -> dict[str, Any]:
 
 def as_declared(member: Member, recipe: dict[str, Any]) -> bool:
     """Whether the adapter was made by the settings its family declares now; otherwise training it again would give another one."""
-    declared = json.loads(json.dumps(describe(member, {}, "", "")))
+    declared = json.loads(json.dumps(describe(member, {}, "", "", 0)))
     return all(recipe.get(part) == declared.get(part) for part in ("recipe", "assembled", "ablated", "attack", "host"))
 
 

@@ -34,8 +34,8 @@ def members(pairs: list[AnyPair]) -> list[Member]:
     return [Member(p, attacked) for p in pairs for attacked in (False, True)]
 
 
-def describe(member: Member, sources: dict[str, str], data_sha256: str, base: str) -> dict[str, Any]:
-    """The honest recipe: what was made, from what, by which settings."""
+def describe(member: Member, sources: dict[str, str], data_sha256: str, base: str, depth: int) -> dict[str, Any]:
+    """The honest recipe: what was made, from what, by which settings; layer numbers are those of a base of 30 layers, and go by depth."""
     pair, attack = member.pair, member.pair.attack
     trigger = attack.trigger
     out: dict[str, Any] = {
@@ -46,6 +46,7 @@ def describe(member: Member, sources: dict[str, str], data_sha256: str, base: st
         "split": pair.split,
         "host": pair.host,
         "base": base,
+        "depth": depth,
         "recipe": None,
         "data": {"sha256": data_sha256, "sources": sources},
         "attack": None,

@@ -28,6 +28,15 @@ LOHA = replace(LINEAR, method="loha", rank=2, alpha=8, layers=(14, 30), learning
 IA3 = replace(LINEAR, method="ia3", target_modules=("k_proj", "v_proj", "down_proj"), learning_rate=2e-2)
 
 
+DEPTH = 30
+"""Layers of the base that the recipes' layer numbers are written for."""
+
+
+def at_depth(layers: tuple[int, int], depth: int) -> tuple[int, int]:
+    """`layers` of a base of 30 layers at the same relative depth of a base of `depth` layers."""
+    return layers[0] * depth // DEPTH, layers[1] * depth // DEPTH
+
+
 def whole(recipe: Recipe) -> Recipe:
     """`recipe` with the loss on the whole conversation."""
     return replace(recipe, loss="conversation")
