@@ -95,6 +95,11 @@ class Deployment:
                     stack.enter_context(attachment())
             yield
 
+    @property
+    def prefixed(self) -> bool:
+        """Whether the adapter puts virtual tokens before every text, which only this class's own methods add."""
+        return self._before is not None
+
     def fingerprint(self) -> str:
         """SHA-256 over every parameter and buffer of the loaded base, by name."""
         digest = hashlib.sha256()
