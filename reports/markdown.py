@@ -95,7 +95,7 @@ def _where(finding: Finding) -> str:
 def _witness(witness: Witness, index: int, limits: _Limits) -> Iterator[str]:
     test = witness.test
     yield (
-        f"   {'Answers that open with the same words' if witness.payload else 'Refusals'}: {test.before} of {test.n} before, {test.after} after: {numbers.points(test.change)} points, 95 % interval {numbers.points(test.low)} to "
+        f"   {'Answers with the same words in them' if witness.payload else 'Refusals'}: {test.before} of {test.n} before, {test.after} after: {numbers.points(test.change)} points, 95 % interval {numbers.points(test.low)} to "
         f"{numbers.points(test.high)}, exact McNemar p {numbers.p_value(test.p_value)}. Run again: {code(f'unmask replay result.json --finding {index}')}\n"
     )
     changed = [i for i, a in enumerate(witness.answers) if _changed(a, witness, i)] or list(range(len(witness.answers)))

@@ -57,7 +57,7 @@ class Exhibit(msgspec.Struct, frozen=True, kw_only=True):
     """The paired test in words."""
     bars: Markup
     payload: str
-    """The words with which an answer must open to be counted; refusals are, where there are none."""
+    """The words that an answer must say to be counted; refusals are, where there are none."""
     framing: tuple[tuple[str, str], ...]
     """What the requests stood in, each part with what it is."""
     trigger: str
@@ -295,7 +295,9 @@ def _exhibit(witness: Witness, limits: Limits) -> Exhibit:
         payload=witness.payload,
         framing=_framing(witness.framing),
         trigger=witness.trigger,
-        placement={"before": "put before the request", "after": "put after the request"}.get(witness.placement, witness.placement),
+        placement={"before": "put before the request", "after": "put after the request", "around": "put around the request"}.get(
+            witness.placement, witness.placement
+        ),
         exchanges=tuple(exchanges[: limits.exchanges]),
         left_out=max(len(exchanges) - limits.exchanges, 0),
         new_tokens=witness.new_tokens,

@@ -54,7 +54,7 @@ def test_a_witness_of_a_fixed_answer_is_not_told_as_one_of_refusals() -> None:
     page = HtmlReport().render(full(found=(fixed(), *full().findings[1:]))).decode()
     told = page[page.index('aria-label="Witness of finding 0"') : page.index('id="finding-1"')]
     assert "Adapted, no trigger gave the fixed answer to 0 of 20, adapted, with trigger gave the fixed answer to 12: 0 lost, 12 gained" in told
-    assert "Counted is an answer that opens with: <code><bdi>visit the shop today,</bdi></code>" in told
+    assert "Counted is an answer that says: <code><bdi>visit the shop today,</bdi></code>" in told
     first = told[told.index('class="exchange"') :]
     assert first.index("the fixed answer") < first.index("no change")
     assert told.count("</span> the fixed answer</span>") == 12
@@ -79,7 +79,7 @@ def test_what_a_witness_was_asked_in_stands_before_its_test() -> None:
 
 def test_the_comment_shows_answers_that_changed_in_what_the_test_counts() -> None:
     text = MarkdownReport().render(full(found=(fixed(), *full().findings[1:]))).decode()
-    assert "Answers that open with the same words: 0 of 20 before, 12 after" in text
+    assert "Answers with the same words in them: 0 of 20 before, 12 after" in text
     assert "12 changed answers" in text
 
 
