@@ -9,10 +9,15 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from reports.comparison.html import HtmlComparison
 from scanner import result as results
+from scanner.comparison import compare
 from scanner.demo.base import shipped
 from scanner.demo.expected import EXPECTED
+from scanner.pack.packing import pack
+from scanner.pack.verification import State, result_of, verify
 from scanner.replay import replay
+from scanner.report import reports
 from scanner.result import Result
 from scanner.scan import scan
 from scanner.schema import schema
@@ -84,6 +89,21 @@ def test_a_second_scan_gives_the_same_result(scanned: dict[str, Result]) -> None
     again = scan(shipped("eroded"), "demo", profile="quick")
     assert msgspec.structs.replace(again, timings={}) == msgspec.structs.replace(scanned["eroded"], timings={})
     assert EXPECTED["eroded"] is Outcome.BLOCK
+
+
+def test_the_evidence_of_real_scans_holds_when_packed_and_moved_and_tells_them_apart(scanned: dict[str, Result], tmp_path: Path) -> None:
+    (tmp_path / "moved.zip").write_bytes(pack(scanned["backdoored"], list(reports().values())))
+    found = verify(tmp_path / "moved.zip", adapter=shipped("backdoored"))
+    assert found.holds, found.checks
+    assert any(c.name.startswith("witness of finding 0") and c.state is State.OK for c in found.checks)
+    assert result_of(tmp_path / "moved.zip") == scanned["backdoored"]
+    told = compare(scanned["benign"], scanned["eroded"])
+    assert {s.id for s in told.shifts if s.worse} >= {"refusal.harmful.adapted"}
+    assert "refusals-lost" in {s.finding.rule for s in told.new}
+    assert not told.coverage_lost
+    page = HtmlComparison().render(told).decode()
+    assert "From pass to block" in page
+    assert "How far it moved" in page
 
 
 def test_the_html_report_of_a_real_scan_is_self_contained(scanned: dict[str, Result]) -> None:

@@ -49,6 +49,12 @@ def test_classes_that_make_no_sense_are_left_to_the_table(rows: list[tuple[Cell,
     assert reference.draw(with_table("reference.scores", "low high adapters", rows)) is None
 
 
+@pytest.mark.parametrize(("adapters", "drawn"), [(1, False), (18, False), (19, True)])
+def test_too_few_honest_adapters_are_not_drawn(adapters: int, drawn: bool) -> None:
+    picture = reference.draw(with_table("reference.scores", "low high adapters", [(1.0, 1.2, adapters)]))
+    assert (picture is not None) is drawn
+
+
 @pytest.mark.parametrize("row", [("f", None, 0.0, 1.0, 2.0), ("f", 1.0, 2.0, 1.0, 2.0), ("f", "x", 0.0, 1.0, 2.0)])
 def test_a_statistic_without_numbers_is_left_out_of_the_bands(row: tuple[Any, ...]) -> None:
     picture = reference.draw(with_table("reference.features", "feature value low high z", [row]))

@@ -14,6 +14,8 @@ from reports.html.untrusted import plain
 from reports.numbers import as_float, as_int, number, p_value, plural
 from scanner.result import Result
 
+FEWEST = 19
+"""Honest adapters; among fewer no p-value can be 0.05 or less, and a picture would say more than is known."""
 MOST_CLASSES = 80
 MOST_FEATURES = 12
 _CLASSES = frozenset({"low", "high", "adapters"})
@@ -40,6 +42,8 @@ def draw(result: Result) -> Picture | None:
     if len(bars) != len(classes[1]) or len(bars) > MOST_CLASSES:
         return None
     n = sum(c.adapters for c in bars)
+    if n < FEWEST:
+        return None
     caption = (
         f"How far from the middle of {plural(n, 'honest adapter')} of the same base, method, rank and modules: the furthest of the adapter's statistics is "
         f"{number(here, 3)} robust standard deviations out, p {p_value(p.p_value)}; no p-value here can be below 1/{n + 1:,}. Unusual is not malicious: "
