@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from scanner.background import in_background
 from scanner.delta.change import finite
 from scanner.delta.delta import Delta
 from scanner.delta.lowrank import ModuleDelta
@@ -47,11 +48,12 @@ class Subject:
         self.trust = trust or Trust()
         self.known, self.population = known, population
         self._load = load
+        self._measured = in_background(lambda: tuple(each(self.delta.modules, measure)))  # while the files are looked at
 
-    @cached_property
+    @property
     def statistics(self) -> tuple[ModuleStatistics, ...]:
         """Statistics of every module's delta, in the order of `delta.modules`, from one pass over the factors."""
-        return tuple(each(self.delta.modules, measure))
+        return self._measured()
 
     @cached_property
     def nonfinite(self) -> tuple[str, ...]:
