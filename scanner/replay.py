@@ -9,7 +9,7 @@ import msgspec
 from scanner.delta import delta as deltas
 from scanner.errors import ScanError
 from scanner.files.adapter import Adapter
-from scanner.finding import Answer, Witness, opens_with
+from scanner.finding import Answer, Witness, says
 from scanner.model.naming import mapped
 from scanner.model.side import Side
 from scanner.probe import judge
@@ -54,7 +54,7 @@ def replay(
     refuses = judge()
 
     def positive(text: str) -> bool:
-        return opens_with(text, witness.payload) if witness.payload else refuses(text)
+        return says(text, witness.payload) if witness.payload else refuses(text)
 
     def again(answers: tuple[Answer, ...], side: Side) -> list[str]:
         ids = [deployment.encode(a.prompt, witness.framing) for a in answers]

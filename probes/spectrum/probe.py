@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from probes.spectrum.intruders import COSINE, TOP, intruders
+from probes.spectrum.magnitudes import MAGNITUDE, magnitudes
 from probes.spectrum.outliers import OUTLIER, outliers
 from scanner.delta.coherence import Coherence, coherences
 from scanner.delta.deferred import Deferred
@@ -98,7 +99,7 @@ class SpectrumProbe:
     title = "Weight delta"
     needs = Need.DELTA
     cost = "O(r² d) a module; with a base, one pass over its weights and one symmetric eigenproblem for each module searched for intruders"
-    rules = (DOMINATING, EXTREME, OUTLIER, SHARED_DIRECTION, EMPTY)
+    rules = (DOMINATING, EXTREME, OUTLIER, SHARED_DIRECTION, EMPTY, MAGNITUDE)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Measure every module and compare it with its family and the base."""
@@ -120,6 +121,7 @@ class SpectrumProbe:
         yield from outliers(far, found)
         yield from _strong(found, relative)
         yield from _sharing(shared)
+        yield from magnitudes(modules)
         yield Coverage(
             probe=self.id,
             what="singular values of every module" + ("" if subject.base else ", without a base to compare with"),

@@ -12,7 +12,7 @@ from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.methods import parameters
 from scanner.delta.methods.residual import Part, leading, principal, without
 from scanner.delta.methods.scaling import Scales
-from scanner.delta.reading import Reading
+from scanner.delta.reading import PREFIX, Reading, Role
 from scanner.delta.stored import Stored
 from scanner.files.text import printable
 from scanner.model.base import Base
@@ -55,6 +55,10 @@ def read(reading: Reading) -> None:
         return
     parameters.read(reading, scales)
     for module, tensors in reading.groups(*ENDINGS).items():
+        if not config.lora_bias and tensors.pop(BIAS, None) is not None:
+            reading.stray(f"{PREFIX}{module}.{BIAS}", f"{module}.lora_B", Role.OTHER)  # PEFT makes no room for it
+            if not tensors:
+                continue
         why = _flaw(tensors, config.use_dora)
         if why:
             reading.refuse(module, why)
