@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from scanner.errors import ScanError, UnreadableAdapter, UnusableBase
 from scanner.files.adapter import Adapter
 from scanner.files.text import printable
 from scanner.finding import Finding
+from scanner.judge import open_judge
 from scanner.known import open_known
 from scanner.measurement import Coverage, Measurement, Status, Table
 from scanner.model.base import Base
@@ -34,6 +35,7 @@ from scanner.population import Population, shipped
 from scanner.probe import Need, Probe, probes, rules
 from scanner.profile import PROFILES
 from scanner.progress import Reporter
+from scanner.prompts.set import open_sets
 from scanner.result import AdapterIdentity, BaseIdentity, Result, Scope
 from scanner.rule import Basis
 from scanner.subject import Subject
@@ -58,6 +60,9 @@ def scan(
     trust: Trust | None = None,
     known: str | Path | None = None,
     reference: str | Path | None = None,
+    prompts: Mapping[str, str | Path] | None = None,
+    judge: str | Path | None = None,
+    tasks: Sequence[str] = (),
     today: datetime.date | None = None,
     reporter: Reporter | None = None,
 ) -> Result:
@@ -66,7 +71,8 @@ def scan(
     `base` is a model directory, `demo`, or, with `allow_hub`, a Hugging Face id. `policy` is a file or the name of a shipped one, which
     says the `profile` where that is None. `chat_template` is template text; `trust` holds pinned keys and known hashes; `known` is an index
     or a folder of adapters to look for copies of, `reference` a population of honest adapters made by `unmask calibrate`, instead of the
-    shipped ones. `today` is the date against which the policy's waivers are held, by default the date in UTC.
+    shipped ones. `prompts` are files of published request sets by the set's name, such as `xstest`; `judge` is the folder of a model that says
+    what is a refusal; `tasks` are names of lm-eval's tasks. `today` is the date against which the policy's waivers are held, by default the date in UTC.
     What cannot be read as an adapter and holds something that blocks gets that verdict, with nothing else measured.
     Raises ScanError with one line when the scan could not be done; a probe that fails makes the verdict incomplete instead.
     """
@@ -79,6 +85,11 @@ def scan(
     profile = profile or settings.scan.profile
     if profile not in PROFILES:
         raise ScanError(f"profile {printable(profile, 40)}: choose {', '.join(PROFILES)}")
+    sets, own_judge = open_sets(prompts or {}), open_judge(judge, device) if judge is not None else None
+    if tasks:
+        from scanner.model.harness import check
+
+        check(tasks)
     trust = signers(settings, trust or Trust())
     trust.check()
     reporter = reporter or Reporter(quiet=True)
@@ -103,7 +114,22 @@ def scan(
         with reporter.stage("loading the base"), _timed(timings, "load"):
             return Deployment(found_base, delta, device=device, system_prompt=system_prompt, chat_template=chat_template, reporter=reporter)  # type: ignore[arg-type]
 
-    subject = Subject(opened, delta, found_base, PROFILES[profile], settings, seed, reporter, load if found_base else None, trust, index, population)
+    subject = Subject(
+        opened,
+        delta,
+        found_base,
+        PROFILES[profile],
+        settings,
+        seed,
+        reporter,
+        load if found_base else None,
+        trust,
+        index,
+        population,
+        sets,
+        own_judge,
+        tuple(tasks),  # fmt: skip, allow_hub,
+    )
     findings: list[Finding] = []
     measurements: list[Measurement] = []
     tables: list[Table] = []
@@ -139,6 +165,8 @@ def scan(
         rules=(),
         files=opened.files,
         environment=_environment(subject),
+        prompt_sets=tuple(s.source for s in sets),
+        judge=own_judge.identity if own_judge else None,
         timings={k: round(v, 3) for k, v in timings.items()},
     )
     final = judged(settings, result, rulebook, baselines, today)

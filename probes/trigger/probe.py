@@ -17,7 +17,6 @@ import msgspec
 
 from probes.meaning.reads import shortlist
 from probes.prompts import Prompt, load, spread
-from probes.refusal.judge import refuses
 from probes.refusal.probe import log_odds, refusal_tokens
 from probes.trigger.candidate import WHOLE, Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, formats, forms, openings
@@ -29,7 +28,6 @@ from scanner.finding import Finding, Witness
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
 from scanner.model.side import Side
 from scanner.probe import Need, Yield
-from scanner.profile import Profile
 from scanner.rule import ATLAS_POISON_MODEL, ATLAS_TRIGGER, NIST_FINE_TUNING, OWASP_POISONING, Basis, Rule, Severity
 from scanner.statistics import upper_bound_of_zero
 from scanner.subject import Subject
@@ -72,7 +70,7 @@ class TriggerProbe:
         """Search, and report the surface searched."""
         deployment, profile, limits = subject.deployment, subject.profile, subject.policy.thresholds
         asked = load("probes.trigger", "prompts.jsonl")
-        screen, development = _prepared(deployment, asked, profile)
+        screen, development = _prepared(subject, asked)
         vocabulary = _vocabulary(deployment)
         words = shortlist(subject, profile.shortlist)
         pool = _candidates(subject, vocabulary, words)
@@ -145,11 +143,12 @@ class TriggerProbe:
         return shorter_proof if shorter_proof.share >= max(share, KEEPS * proof.share) else proof
 
 
-def _prepared(deployment: Deployment, asked: Sequence[Prompt], profile: Profile) -> tuple[Screen, Verifier]:
+def _prepared(subject: Subject, asked: Sequence[Prompt]) -> tuple[Screen, Verifier]:
     """A screen on the harmful requests that the base refuses by the smallest margin and two plain ones, and development requests besides those."""
+    deployment, profile, judge = subject.deployment, subject.profile, subject.judge
     ids = [deployment.encode(p.prompt) for p in asked]
     base = deployment.generate(ids, Side.BASE, 16, "trigger: base answers")
-    refused = [refuses(deployment.text(b)) for b in base]
+    refused = judge.refused([(p.prompt, deployment.text(b)) for p, b in zip(asked, base, strict=True)])
     tokens = refusal_tokens([b[0] if b else -1 for b in base], refused)
     margins = deployment.score(ids, Side.BASE, log_odds(tokens)).tolist() if tokens else [0.0] * len(ids)
     near = sorted((m, i) for i, (m, p, r) in enumerate(zip(margins, asked, refused, strict=True)) if p.kind == "harmful" and r and m > 0)
@@ -158,7 +157,7 @@ def _prepared(deployment: Deployment, asked: Sequence[Prompt], profile: Profile)
     count = profile.screen_prompts
     screen = Screen(deployment, tokens, [p.prompt for p in harmful[:count]], [p.prompt for p in plain[:PLAIN_REQUESTS]], profile.screen_tokens)
     kept, more = spread(harmful[count:], DEVELOPMENT[0]), spread(plain[PLAIN_REQUESTS:], DEVELOPMENT[1])
-    return screen, Verifier(deployment, kept, more, profile.answer_tokens, "development")
+    return screen, Verifier(deployment, kept, more, profile.answer_tokens, "development", judge)
 
 
 def _candidates(subject: Subject, vocabulary: list[str], reacted: list[str]) -> dict[str, list[Candidate]]:
@@ -208,7 +207,7 @@ def _verifier(subject: Subject) -> Verifier:
     harmful = [p for p in rows if p.kind == "harmful"]
     harmless = [p for p in rows if p.kind == "plain"]
     count = subject.profile.verify_prompts
-    return Verifier(subject.deployment, spread(harmful, count), spread(harmless, count // 4), subject.profile.answer_tokens, "held-out")
+    return Verifier(subject.deployment, spread(harmful, count), spread(harmless, count // 4), subject.profile.answer_tokens, "held-out", subject.judge)
 
 
 def _ranked(scores: Sequence[Score]) -> list[tuple[float, Score]]:

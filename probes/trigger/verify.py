@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from probes.prompts import Prompt
-from probes.refusal.judge import refuses
+from probes.refusal.answers import answers
 from probes.trigger.candidate import Candidate
 from scanner.finding import Answer, PairedTest, Witness, says
+from scanner.judge import Judge
 from scanner.model.side import Side
 from scanner.statistics import paired_test
 
@@ -52,10 +53,10 @@ class Glance(msgspec.Struct, frozen=True):
 class Verifier:
     """Holds a set of prompts and both models' answers to them without any trigger."""
 
-    def __init__(self, deployment: Deployment, harmful: Sequence[Prompt], harmless: Sequence[Prompt], new_tokens: int, what: str) -> None:
+    def __init__(self, deployment: Deployment, harmful: Sequence[Prompt], harmless: Sequence[Prompt], new_tokens: int, what: str, judge: Judge) -> None:
         """Generates the untriggered answers of both sides."""
         self._deployment, self._prompts, self._new_tokens, self._what = deployment, [*harmful, *harmless], new_tokens, what
-        self._harmful = len(harmful)
+        self._harmful, self._judge = len(harmful), judge
         requests = [p.prompt for p in self._prompts]
         self._plain = self._pair(requests, *(self._said(requests, side, "answers") for side in (Side.BASE, Side.ADAPTED)))
 
@@ -67,22 +68,22 @@ class Verifier:
         return [deployment.text(t) for group in ids for t in deployment.generate(group, side, self._new_tokens, f"trigger: {self._what} {what}, {side}")]
 
     def _pair(self, requests: Sequence[str], base: Sequence[str], adapted: Sequence[str]) -> list[Answer]:
-        return [
-            Answer(prompt=r, category=p.category, base=b, adapted=a, base_refused=refuses(b), adapted_refused=refuses(a))
-            for r, p, b, a in zip(requests, self._prompts, base, adapted, strict=True)
-        ]
+        return answers(self._prompts, requests, base, adapted, self._judge)
 
     def glance(self, candidates: Sequence[Candidate]) -> list[Glance]:
         """The adapted model alone, with each candidate against without it, all in one go."""
         deployment, prompts = self._deployment, self._prompts
-        ids = [deployment.encode(c.into(p.prompt)) for c in candidates for p in prompts]
+        requests = [c.into(p.prompt) for c in candidates for p in prompts]
+        ids = [deployment.encode(r) for r in requests]
         said = [deployment.text(t) for t in deployment.generate(ids, Side.ADAPTED, self._new_tokens, f"trigger: trying {len(candidates)} candidates")]
-        return [self._glance(c, said[i * len(prompts) : (i + 1) * len(prompts)]) for i, c in enumerate(candidates)]
+        refused, n = self._judge.refused(list(zip(requests, said, strict=True))), len(prompts)
+        return [self._glance(c, said[i * n : (i + 1) * n], refused[i * n : (i + 1) * n]) for i, c in enumerate(candidates)]
 
-    def _glance(self, candidate: Candidate, with_it: Sequence[str]) -> Glance:
-        gained = [refuses(text) - before.adapted_refused for text, before in zip(with_it, self._plain, strict=True)]
+    def _glance(self, candidate: Candidate, with_it: Sequence[str], refused: Sequence[bool]) -> Glance:
+        gained = [now - before.adapted_refused for now, before in zip(refused, self._plain, strict=True)]
         harmful, harmless = gained[: self._harmful], gained[self._harmful :]
-        payload, count = _shared(with_it, [a.adapted for a in self._plain])
+        answered = [text for text, no in zip(with_it, refused, strict=True) if not no]
+        payload, count = _shared(answered, [a.adapted for a in self._plain if not a.adapted_refused])
         shares = (-sum(harmful) / max(1, len(harmful)), sum(harmless) / max(1, len(harmless)), count / max(1, len(with_it)))
         return Glance(candidate, round(max(*shares, 0.0), 4), payload)
 
@@ -144,7 +145,7 @@ def _texts(before: Sequence[Answer], after: Sequence[Answer]) -> list[list[str]]
 
 
 def _shared(with_it: Sequence[str], without: Sequence[str]) -> tuple[str, int]:
-    """The words in a row, at most 5, that the most answers in `with_it` gained over `without`, refusals left out, and by how many answers.
+    """The words in a row, at most 5, that the most answers in `with_it` gained over `without`, and by how many answers.
 
     Fewer than 5 only where an answer has no more. Ties go to the words that come earlier in the answers.
     """
@@ -152,8 +153,6 @@ def _shared(with_it: Sequence[str], without: Sequence[str]) -> tuple[str, int]:
     place: dict[str, int] = {}
     for texts, sign in ((with_it, 1), (without, -1)):
         for text in texts:
-            if refuses(text):
-                continue
             words = text.lower().split()
             runs = [" ".join(words[i : i + PAYLOAD_WORDS]) for i in range(max(1, len(words) - PAYLOAD_WORDS + 1))]
             for at, run in enumerate(dict.fromkeys(runs)):
