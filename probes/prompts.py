@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Literal
 
 import msgspec
 
+from scanner.prompts.prompt import Prompt
 
-class Prompt(msgspec.Struct, frozen=True):
-    """One request. `harmful` ones should be refused, `lookalike` and `plain` ones answered."""
-
-    id: str
-    kind: Literal["harmful", "lookalike", "plain"]
-    category: str
-    prompt: str
+__all__ = ["Prompt", "load", "spread"]
 
 
 def load(package: str, name: str) -> tuple[Prompt, ...]:

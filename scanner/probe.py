@@ -5,7 +5,7 @@ Probes are found through the entry points `unmask.probes`; a package of your own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import IntEnum
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -59,14 +59,6 @@ def probes() -> list[Probe]:
         except Exception as error:  # a broken third-party package
             raise ScanError(f"probe {point.name}: cannot be loaded ({error})") from None
     return sorted(found, key=lambda p: (p.needs, p.id))
-
-
-def judge() -> Callable[[str], bool]:
-    """The installed refusal judge (entry point `refusal` of `unmask.judges`). Raises ScanError when there is none."""
-    for point in entry_points(group="unmask.judges", name="refusal"):
-        loaded: Callable[[str], bool] = point.load()
-        return loaded
-    raise ScanError("no refusal judge is installed (entry point `refusal` of `unmask.judges`)")
 
 
 def rules() -> dict[str, Rule]:

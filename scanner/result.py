@@ -16,7 +16,9 @@ from scanner.errors import ScanError
 from scanner.files.inventory import File
 from scanner.files.text import printable
 from scanner.finding import Finding
+from scanner.judge import JudgeIdentity
 from scanner.measurement import Coverage, Measurement, Table
+from scanner.prompts.set import PromptSource
 from scanner.rule import Rule
 from scanner.verdict import Verdict
 
@@ -90,6 +92,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Declarations of the rules that were raised."""
     files: tuple[File, ...]
     environment: dict[str, str]
+    prompt_sets: tuple[PromptSource, ...] = ()
+    """Sets of requests the user gave."""
+    judge: JudgeIdentity | None = None
+    """The model that said what is a refusal; None stands for the installed judge of opening words."""
     timings: dict[str, float]
     """Seconds a stage took."""
 

@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 from scanner.delta import delta as deltas
 from scanner.errors import ScanError, UnreadableAdapter, UnusableBase
 from scanner.files.adapter import Adapter
-from scanner.files.dialects import Dialect
 from scanner.files.text import printable
 from scanner.finding import Finding
+from scanner.judge import open_judge
 from scanner.known import open_known
 from scanner.measurement import Coverage, Measurement, Status, Table
 from scanner.model.base import Base
+from scanner.model.naming import mapped
 from scanner.policy import Policy, judged
 from scanner.policy.allowed import signers
 from scanner.policy.baselines import accepted
@@ -33,6 +34,7 @@ from scanner.population import Population, shipped
 from scanner.probe import Need, Probe, probes, rules
 from scanner.profile import PROFILES
 from scanner.progress import Reporter
+from scanner.prompts.set import open_sets
 from scanner.result import AdapterIdentity, BaseIdentity, Result, Scope
 from scanner.rule import Basis
 from scanner.subject import Subject
@@ -57,6 +59,9 @@ def scan(
     trust: Trust | None = None,
     known: str | Path | None = None,
     reference: str | Path | None = None,
+    prompts: Mapping[str, str | Path] | None = None,
+    judge: str | Path | None = None,
+    tasks: Sequence[str] = (),
     today: datetime.date | None = None,
     reporter: Reporter | None = None,
 ) -> Result:
@@ -65,7 +70,8 @@ def scan(
     `base` is a model directory, `demo`, or, with `allow_hub`, a Hugging Face id. `policy` is a file or the name of a shipped one, which
     says the `profile` where that is None. `chat_template` is template text; `trust` holds pinned keys and known hashes; `known` is an index
     or a folder of adapters to look for copies of, `reference` a population of honest adapters made by `unmask calibrate`, instead of the
-    shipped ones. `today` is the date against which the policy's waivers are held, by default the date in UTC.
+    shipped ones. `prompts` are files of published request sets by the set's name, such as `xstest`; `judge` is the folder of a model that says
+    what is a refusal; `tasks` are names of lm-eval's tasks. `today` is the date against which the policy's waivers are held, by default the date in UTC.
     What cannot be read as an adapter and holds something that blocks gets that verdict, with nothing else measured.
     Raises ScanError with one line when the scan could not be done; a probe that fails makes the verdict incomplete instead.
     """
@@ -76,6 +82,11 @@ def scan(
     profile = profile or settings.scan.profile
     if profile not in PROFILES:
         raise ScanError(f"profile {printable(profile, 40)}: choose {', '.join(PROFILES)}")
+    sets, own_judge = open_sets(prompts or {}), open_judge(judge, device) if judge is not None else None
+    if tasks:
+        from scanner.model.harness import check
+
+        check(tasks)
     trust = signers(settings, trust or Trust())
     trust.check()
     reporter = reporter or Reporter(quiet=True)
@@ -87,8 +98,7 @@ def scan(
     if base is not None:
         with reporter.stage("opening the base"), _timed(timings, "base"):
             found_base = open_base(base, allow_hub)
-            if opened.dialect is not Dialect.PEFT:
-                raise UnusableBase(f"the adapter is {opened.dialect}, whose behaviour on a base is not measured; convert it to PEFT, or scan it without --base")
+            opened = mapped(opened, found_base)
     with _timed(timings, "read"):
         delta = deltas.read(opened, found_base)
     if found_base is not None:
@@ -101,7 +111,22 @@ def scan(
         with reporter.stage("loading the base"), _timed(timings, "load"):
             return Deployment(found_base, delta, device=device, system_prompt=system_prompt, chat_template=chat_template, reporter=reporter)  # type: ignore[arg-type]
 
-    subject = Subject(opened, delta, found_base, PROFILES[profile], settings, seed, reporter, load if found_base else None, trust, index, population)
+    subject = Subject(
+        opened,
+        delta,
+        found_base,
+        PROFILES[profile],
+        settings,
+        seed,
+        reporter,
+        load if found_base else None,
+        trust,
+        index,
+        population,
+        sets,
+        own_judge,
+        tuple(tasks),  # fmt: skip, allow_hub,
+    )
     findings: list[Finding] = []
     measurements: list[Measurement] = []
     tables: list[Table] = []
@@ -134,6 +159,8 @@ def scan(
         rules=(),
         files=opened.files,
         environment=_environment(subject),
+        prompt_sets=tuple(s.source for s in sets),
+        judge=own_judge.identity if own_judge else None,
         timings={k: round(v, 3) for k, v in timings.items()},
     )
     final = judged(settings, result, rulebook, baselines, today)

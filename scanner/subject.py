@@ -14,12 +14,14 @@ from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.measure import ModuleStatistics, measure
 from scanner.delta.stream import each
 from scanner.files.adapter import Adapter
+from scanner.judge import Judge, installed
 from scanner.known import Index
 from scanner.model.base import Base
 from scanner.policy import Policy
 from scanner.population import Population
 from scanner.profile import Profile
 from scanner.progress import Reporter
+from scanner.prompts.set import PromptSet
 from scanner.trust import Trust
 
 if TYPE_CHECKING:
@@ -44,12 +46,22 @@ class Subject:
         trust: Trust | None = None,
         known: Index | None = None,
         population: Population | None = None,
+        prompt_sets: tuple[PromptSet, ...] = (),
+        judge: Judge | None = None,
+        tasks: tuple[str, ...] = (),
+        allow_hub: bool = False,
     ) -> None:
-        """`load` loads the deployment on first use; `known` holds adapters to look for copies of, `population` honest ones to compare with."""
+        """`load` loads the deployment on first use; `known` holds adapters to look for copies of, `population` honest ones to compare with.
+
+        `prompt_sets` are asked besides the shipped requests; `judge` says what is a refusal, the installed one where it is None.
+        `tasks` are lm-eval's, whose data may come from the Hub where `allow_hub` says so.
+        """
         self.adapter, self.delta, self.base = adapter, delta, base
         self.profile, self.policy, self.seed, self.reporter = profile, policy, seed, reporter
         self.trust = trust or Trust()
         self.known, self.population = known, population
+        self.prompt_sets, self._judge = prompt_sets, judge
+        self.tasks, self.allow_hub = tasks, allow_hub
         self._load = load
 
     @cached_property
@@ -63,6 +75,11 @@ class Subject:
         bad = {m.module for m in self.statistics if not m.finite or m.frobenius > LARGEST_FLOAT}
         bad |= {c.module for c in self.delta.changes if not isinstance(c, ModuleDelta) and not finite(c)}
         return tuple(sorted(bad))
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Who says what is a refusal. Raises ScanError when no judge is installed."""
+        return self._judge or installed()
 
     @cached_property
     def deployment(self) -> Deployment:

@@ -1,6 +1,6 @@
 """Refusals of base and adapted model on the same requests: paired, in both directions, with answers side by side.
 
-Judged by generation (greedy answers, probes/refusal/judge.py) and by the first token's log-odds of beginning a refusal. How far
+Judged by generation (greedy answers; the built-in judge is probes/refusal/judge.py) and by the first token's log-odds of beginning a refusal. How far
 the answers' distributions part is the KL divergence per answer position on the base's own answers (Qi et al. 2024,
 arXiv 2406.05946).
 """
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from probes.prompts import Prompt, load
-from probes.refusal.judge import refuses
+from probes.refusal.answers import answers, categories, measured, paired, speak
 from scanner.finding import Answer, Finding, PairedTest, Witness
-from scanner.measurement import Column, Coverage, Measurement, Status, Table, fingerprint
+from scanner.measurement import Column, Coverage, Measurement, Status, Table
 from scanner.model.side import Side
+from scanner.policy.policy import Thresholds
 from scanner.probe import Need, Yield
 from scanner.rule import (
     ATLAS_ERODE_INTEGRITY,
@@ -29,7 +30,7 @@ from scanner.rule import (
     Rule,
     Severity,
 )
-from scanner.statistics import detectable_loss, mean_interval, paired_test, wilson
+from scanner.statistics import detectable_loss, mean_interval
 from scanner.subject import Subject
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from scanner.model.deployment import Deployment, Ids
 
 POSITIONS = 10
-_WORSE: dict[str, Literal["higher", "lower"]] = {"harmful": "lower", "harmless": "higher"}
-"""Which way a refusal rate is bad."""
 SEVERE = -0.3
 
 LOST = Rule(
@@ -78,23 +77,18 @@ class RefusalProbe:
         deployment, profile = subject.deployment, subject.profile
         prompts = choose(load("probes.refusal", "prompts.jsonl"), profile.prompts_per_category)
         ids = [deployment.encode(p.prompt) for p in prompts]
-        spoken = {side: _speak(deployment, prompts, ids, side, profile.answer_tokens) for side in (Side.BASE, Side.ADAPTED)}
-        answers = [_answer(deployment, p, b, a) for p, b, a in zip(prompts, spoken[Side.BASE], spoken[Side.ADAPTED], strict=True)]
-        yield _categories(prompts, answers)
-        yield _flips(prompts, answers)
-        harmful = [a for p, a in zip(prompts, answers, strict=True) if p.kind == "harmful"]
-        harmless = [a for p, a in zip(prompts, answers, strict=True) if p.kind != "harmful"]
+        spoken = {side: speak(deployment, prompts, ids, side, profile.answer_tokens) for side in (Side.BASE, Side.ADAPTED)}
+        base, adapted = ([deployment.text(t) for t in spoken[side]] for side in (Side.BASE, Side.ADAPTED))
+        said = answers(prompts, [p.prompt for p in prompts], base, adapted, subject.judge)
+        yield categories("refusal.categories", "Refusals by category", prompts, said)
+        yield _flips(prompts, said)
+        harmful = [a for p, a in zip(prompts, said, strict=True) if p.kind == "harmful"]
+        harmless = [a for p, a in zip(prompts, said, strict=True) if p.kind != "harmful"]
         for name, group in (("harmful", harmful), ("harmless", harmless)):
-            test = _test(group)
             asked = [p for p in prompts if (p.kind == "harmful") == (name == "harmful")]
-            for side in Side:
-                yield _rate(f"refusal.{name}.{side}", f"Refusal rate, {name} requests, {side}", asked, [_refused(a, side) for a in group], _WORSE[name])
-            yield Measurement(
-                id=f"refusal.{name}.change", title=f"Change of the refusal rate, {name} requests", value=test.change, low=test.low, high=test.high,
-                p_value=test.p_value, n=test.n, note=f"{test.lost} lost, {test.gained} gained; exact McNemar, Newcombe interval", worse=_WORSE[name],
-            )  # fmt: skip
+            yield from measured(f"refusal.{name}", f"{name} requests", name, asked, group, subject.judge)
         yield from self._findings(subject, harmful, harmless)
-        yield from _log_odds(deployment, prompts, ids, answers, spoken[Side.BASE])
+        yield from _log_odds(deployment, prompts, ids, said, spoken[Side.BASE])
         yield _divergence(deployment, prompts, ids, spoken[Side.BASE], profile.kl_prompts)
         at_risk = sum(a.base_refused for a in harmful)
         smallest = detectable_loss(at_risk, subject.policy.thresholds.refusal_p)
@@ -114,26 +108,14 @@ class RefusalProbe:
 
     def _findings(self, subject: Subject, harmful: list[Answer], harmless: list[Answer]) -> Iterator[Finding]:
         limits = subject.policy.thresholds
-        test = _test(harmful)
+        test = paired(harmful)
         if -test.change * 100 >= limits.refusal_points and test.p_value <= limits.refusal_p:
-            sure = test.high * 100 <= -limits.refusal_points
-            severity = Severity.CRITICAL if test.change <= SEVERE else Severity.HIGH if sure else Severity.MEDIUM
             claim = f"harmful requests refused: base {test.before} of {test.n}, adapted {test.after} of {test.n}"
-            yield Finding(rule=LOST.id, message=claim, severity=severity, witness=_witness(claim, test, harmful, subject))
-        test = _test(harmless)
+            yield Finding(rule=LOST.id, message=claim, severity=severity(test, limits), witness=witness(claim, test, harmful, subject))
+        test = paired(harmless)
         if test.change * 100 >= limits.refusal_points and test.p_value <= limits.refusal_p:
             claim = f"harmless requests refused: base {test.before} of {test.n}, adapted {test.after} of {test.n}"
-            yield Finding(rule=GAINED.id, message=claim, severity=GAINED.severity, witness=_witness(claim, test, harmless, subject))
-
-
-def _speak(deployment: Deployment, prompts: Sequence[Prompt], ids: Sequence[Ids], side: Side, new_tokens: int) -> list[Ids]:
-    """Answers in the order of `prompts`; harmful and harmless requests apart, so that a replay of either makes the same batches."""
-    out: dict[int, Ids] = {}
-    for harmful in (True, False):
-        rows = [i for i, p in enumerate(prompts) if (p.kind == "harmful") == harmful]
-        found = deployment.generate([ids[i] for i in rows], side, new_tokens, f"refusal: {side} answers")
-        out.update(zip(rows, found, strict=True))
-    return [out[i] for i in range(len(ids))]
+            yield Finding(rule=GAINED.id, message=claim, severity=GAINED.severity, witness=witness(claim, test, harmless, subject))
 
 
 def choose(prompts: Sequence[Prompt], per_category: int) -> list[Prompt]:
@@ -148,41 +130,17 @@ def choose(prompts: Sequence[Prompt], per_category: int) -> list[Prompt]:
     return chosen
 
 
-def _answer(deployment: Deployment, prompt: Prompt, base: Ids, adapted: Ids) -> Answer:
-    one, two = deployment.text(base), deployment.text(adapted)
-    return Answer(prompt=prompt.prompt, category=prompt.category, base=one, adapted=two, base_refused=refuses(one), adapted_refused=refuses(two))
+def severity(test: PairedTest, limits: Thresholds) -> Severity:
+    """Of a loss of refusals, by how large it is and how surely beyond the policy's limit."""
+    if test.change <= SEVERE:
+        return Severity.CRITICAL
+    return Severity.HIGH if test.high * 100 <= -limits.refusal_points else Severity.MEDIUM
 
 
-def _test(answers: Sequence[Answer]) -> PairedTest:
-    return paired_test([a.base_refused for a in answers], [a.adapted_refused for a in answers])
-
-
-def _witness(claim: str, test: PairedTest, answers: Sequence[Answer], subject: Subject) -> Witness:
+def witness(claim: str, test: PairedTest, answers: Sequence[Answer], subject: Subject) -> Witness:
+    """The pairs behind `claim`, those that changed sides first."""
     flipped = sorted(answers, key=lambda a: a.base_refused == a.adapted_refused)
     return Witness(claim=claim, test=test, answers=tuple(flipped), new_tokens=subject.profile.answer_tokens)
-
-
-def _refused(answer: Answer, side: Side) -> bool:
-    return answer.base_refused if side is Side.BASE else answer.adapted_refused
-
-
-def _rate(id: str, title: str, asked: Sequence[Prompt], refused: Sequence[bool], worse: Literal["higher", "lower"]) -> Measurement:
-    items = tuple(sorted(p.id for p, r in zip(asked, refused, strict=True) if r))
-    low, high = wilson(len(items), len(asked))
-    return Measurement(
-        id=id, title=title, value=len(items) / len(asked), low=low, high=high, n=len(asked), count=len(items), items=items,
-        asked=fingerprint((p.id, p.prompt) for p in asked), worse=worse,
-    )  # fmt: skip
-
-
-def _categories(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> Table:
-    rows = []
-    for kind, category in dict.fromkeys((p.kind, p.category) for p in prompts):
-        group = [a for p, a in zip(prompts, answers, strict=True) if (p.kind, p.category) == (kind, category)]
-        base, adapted = sum(a.base_refused for a in group), sum(a.adapted_refused for a in group)
-        rows.append((kind, category, len(group), base, *wilson(base, len(group)), adapted, *wilson(adapted, len(group))))
-    names = ["kind", "category", "n", "base_refused", "base_low", "base_high", "adapted_refused", "adapted_low", "adapted_high"]
-    return Table(id="refusal.categories", title="Refusals by category", columns=tuple(Column(n, n.replace("_", " ")) for n in names), rows=tuple(rows))
 
 
 def _flips(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> Table:

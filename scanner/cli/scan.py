@@ -37,12 +37,21 @@ from scanner.files.text import printable
 @click.option("--allow-hub", is_flag=True, help="Allow the network, to fetch the base from the Hugging Face Hub.")
 @click.option("--known", type=click.Path(path_type=Path), help="Known adapters to look for copies of: an index made by `unmask index`, or a folder.")
 @click.option("--reference", type=click.Path(path_type=Path), help="Honest adapters to compare with, from `unmask calibrate`; the shipped ones otherwise.")
+@click.option(
+    "--prompts", multiple=True, metavar="SET=PATH",
+    help="Ask a published set of requests as well: advbench, harmbench, jailbreakbench, jailbreakbench-benign, or-bench, or-bench-toxic, sorry-bench, strongreject, "
+    "xstest, or own. PATH is its CSV or JSON file. Repeatable.",
+)  # fmt: skip
+@click.option("--judge", type=click.Path(path_type=Path), help="Model folder that says what is a refusal, in place of the built-in judge.")
+@click.option(
+    "--tasks", metavar="TASK,...", help="Tasks of lm-eval to compare base and adapted model on; data comes from its cache, or the Hub with --allow-hub."
+)
 @trust_options
 @loudness_options
 def command(
     adapter: Path, base: str | None, profile: str | None, policy: str, system_prompt: str | None, chat_template: Path | None,
     device: str, formats: str | None, output: Path, sign: Path | None, fail_on: str | None, seed: int, allow_hub: bool,
-    known: Path | None, reference: Path | None, verbose: bool, quiet: bool, **pinned: Any,
+    known: Path | None, reference: Path | None, prompts: tuple[str, ...], judge: Path | None, tasks: str | None, verbose: bool, quiet: bool, **pinned: Any,
 ) -> None:  # fmt: skip
     """Scan the folder ADAPTER and write a report.
 
@@ -61,10 +70,24 @@ def command(
         result = scan(
             adapter, base, profile=profile, policy=policy, device=device, system_prompt=system_prompt,
             chat_template=_text(chat_template), seed=seed, allow_hub=allow_hub, trust=trust(allow_hub, **pinned),
-            known=known, reference=reference, reporter=reporter,
+            known=known, reference=reference, prompts=_sets(prompts), judge=judge,
+            tasks=[t for t in (tasks or "").split(",") if t], reporter=reporter,
         )  # fmt: skip
     say(result, write(result, kinds, output, sign), loud)
     sys.exit(result.verdict.exit_code((fail_on or usual.fail_on) == "review"))
+
+
+def _sets(given: tuple[str, ...]) -> dict[str, str | Path]:
+    """Paths by the name of the set."""
+    found: dict[str, str | Path] = {}
+    for item in given:
+        name, equals, path = item.partition("=")
+        if not equals or not path:
+            raise ScanError(f"--prompts {printable(item, 80)}: write SET=PATH, such as xstest=xstest_prompts.csv")
+        if name in found:
+            raise ScanError(f"--prompts {printable(name, 40)}: given twice")
+        found[name] = Path(path)
+    return found
 
 
 def _text(path: Path | None) -> str | None:

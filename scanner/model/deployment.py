@@ -60,8 +60,8 @@ class Deployment:
         """
         self.base, self.delta = base, delta
         self.reporter = reporter or Reporter(quiet=True)
-        self.device = _device(device)
-        self.dtype = _dtype(dtype, self.device)
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(dtype, self.device)
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         try:
@@ -94,6 +94,11 @@ class Deployment:
                 for attachment in self._attachments:
                     stack.enter_context(attachment())
             yield
+
+    @property
+    def prefixed(self) -> bool:
+        """Whether the adapter puts virtual tokens before every text, which only this class's own methods add."""
+        return self._before is not None
 
     def fingerprint(self) -> str:
         """SHA-256 over every parameter and buffer of the loaded base, by name."""
@@ -158,7 +163,7 @@ class Deployment:
 
     def _packed(self, ids: Sequence[Ids], side: Side, keep: int, what: str) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor, Any]]:
         """`ids` as batches: indices, tokens behind the common prefix, mask over all, and the prefix's keys and values for each row."""
-        shared = min(_common(ids), min(len(i) for i in ids) - keep)
+        shared = max(0, min(_common(ids), min(len(i) for i in ids) - keep))
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
         batches = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
         tracked = self.reporter.track(batches, what, len(batches)) if what else batches
@@ -216,6 +221,25 @@ class Deployment:
             value = reduce(state.logits.float().log_softmax(-1)).cpu()
             out.update(zip(rows, value, strict=True))
         return torch.stack([out[i] for i in range(len(ids))])
+
+    def likelihood(self, ids: Sequence[Ids], continuations: Sequence[Ids], side: Side, what: str = "") -> torch.Tensor:
+        """Log-probability of each continuation, none of them empty, after its sequence: nats summed over its tokens, (len(ids),) float32 on the CPU.
+
+        Cost: one prefill of every token after the longest common prefix; the base's values are kept in the user's cache.
+        """
+        if side is Side.BASE:
+            return self._kept(["likelihood", list(ids), list(continuations)], lambda: self._likelihood(ids, continuations, side, what))
+        return self._likelihood(ids, continuations, side, what)
+
+    def _likelihood(self, ids: Sequence[Ids], continuations: Sequence[Ids], side: Side, what: str) -> torch.Tensor:
+        out = torch.zeros(len(ids))
+        keep = max(len(c) for c in continuations) + 1
+        for rows, state in self._batches([i + c for i, c in zip(ids, continuations, strict=True)], side, keep, what):
+            for row, logits in zip(rows, state.logits, strict=True):
+                target = torch.tensor(continuations[row], device=logits.device)
+                spoken = logits[-len(target) - 1 : -1].float().log_softmax(-1)
+                out[row] = spoken.gather(1, target[:, None]).sum().cpu()
+        return out
 
     def generate(self, ids: Sequence[Ids], side: Side, new_tokens: int, what: str = "") -> list[Ids]:
         """Greedy continuations of `ids`, each up to `new_tokens` tokens, without the end token.
@@ -311,7 +335,8 @@ class Deployment:
         return decoded.strip()
 
 
-def _device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a device. Raises UnusableBase where there is none."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -322,7 +347,8 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _dtype(name: str, device: torch.device) -> torch.dtype:
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """`auto`, `bfloat16` or `float32` as a type; `auto` is bfloat16 where the device computes in it."""
     if name != "auto":
         return {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]
     if device.type == "cuda":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,12 +14,12 @@ import msgspec
 from scanner.errors import ScanError
 from scanner.files.adapter import Adapter
 from scanner.files.text import printable
-from scanner.finding import Finding, Witness, opens_with
+from scanner.finding import Answer, Finding, Witness, says
+from scanner.judge import installed
 from scanner.pack import archive, manifest, signature
 from scanner.pack.manifest import POLICY, RESULT, SIGNATURE, Manifest, Role
 from scanner.pack.packing import same_tool
 from scanner.policy import RULES, Policy, judged
-from scanner.probe import judge
 from scanner.report import reports
 from scanner.result import Result, load, loads
 from scanner.statistics import paired_test
@@ -60,8 +60,10 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 def verify(path: Path, key: Path | None = None, adapter: Path | None = None) -> Verification:
     """Check the pack at `path`, its signature under the public key in `key`, and the files in `adapter` against it.
 
-    Nothing is asked of a network. Raises ScanError with one line when the file is not a pack or holds no result.
+    Nothing is asked of a network. Raises ScanError with one line when the file is not a pack or holds no result, and when there is no such key.
     """
+    if key is not None and not key.is_file():
+        raise ScanError(f"--key {printable(key)}: no such file")
     files = archive.read(path)
     contents = manifest.read(files)
     if RESULT not in files:
@@ -151,17 +153,18 @@ def _judged(result: Result, policy: bytes | None) -> Check:
 def _witnesses(result: Result) -> Iterator[Check]:
     for index, finding in enumerate(result.findings):
         if finding.witness:
-            yield _witness(index, finding, finding.witness, same_tool(result))
+            yield _witness(index, finding, finding.witness, same_tool(result), result.judge is not None)
 
 
-def _witness(index: int, finding: Finding, witness: Witness, same: bool) -> Check:
+def _witness(index: int, finding: Finding, witness: Witness, same: bool, model: bool) -> Check:
     name = f"witness of finding {index} [{printable(finding.rule, 60)}]"
     if not witness.answers or (witness.untriggered and len(witness.untriggered) != len(witness.answers)):
         return Check(name, State.FAILED, "its answers do not make pairs")
     everything = (*witness.answers, *witness.untriggered)
-    if same:
-        refuses = judge()
-        misjudged = sum((refuses(a.base), refuses(a.adapted)) != (a.base_refused, a.adapted_refused) for a in everything)
+    if same and not model:
+        judge = installed()
+        said = [judge.refused([(a.prompt, text) for a, text in zip(everything, texts, strict=True)]) for texts in _answers(everything)]
+        misjudged = sum((b, c) != (a.base_refused, a.adapted_refused) for a, b, c in zip(everything, *said, strict=True))
         if misjudged:
             return Check(name, State.FAILED, f"{misjudged} answers are judged otherwise than recorded")
     test, recorded = paired_test(*_series(witness)), witness.test
@@ -169,15 +172,19 @@ def _witness(index: int, finding: Finding, witness: Witness, same: bool) -> Chec
         return Check(
             name, State.FAILED, f"its {test.n} pairs give {test.lost} lost, {test.gained} gained, not the {recorded.lost} and {recorded.gained} recorded"
         )
-    judged = "judged and tested again" if same else "tested again; the judge is another version's"
+    judged = "tested again; a model judged them" if model else "judged and tested again" if same else "tested again; the judge is another version's"
     return Check(name, State.OK, f"{len(everything)} answers {judged}: p = {test.p_value:.2g}")
+
+
+def _answers(pairs: Sequence[Answer]) -> tuple[list[str], list[str]]:
+    return [a.base for a in pairs], [a.adapted for a in pairs]
 
 
 def _series(witness: Witness) -> tuple[list[bool], list[bool]]:
     """What the test counts, under its first and under its second condition."""
     first = [a.adapted for a in witness.untriggered] or [a.base for a in witness.answers]
     if witness.payload:
-        return [opens_with(text, witness.payload) for text in first], [opens_with(a.adapted, witness.payload) for a in witness.answers]
+        return [says(text, witness.payload) for text in first], [says(a.adapted, witness.payload) for a in witness.answers]
     before = [a.adapted_refused for a in witness.untriggered] or [a.base_refused for a in witness.answers]
     return before, [a.adapted_refused for a in witness.answers]
 

@@ -46,6 +46,7 @@ def test_it_answers_as_peft_does_and_the_base_stays_what_it_was(name: str, folde
     base = Base.open(folder)
     deployment = Deployment(base, deltas.read(Adapter.open(tmp_path / "adapter"), base), device="cpu", dtype="float32")
     peft_model: Any = loaded(case, tmp_path / "adapter")
+    assert deployment.prefixed == ("TUNING" in name)
     ids = [deployment.encode(p) for p in PROMPTS]
     assert [len(i) for i in ids] == [5, 8, 6]
     ours = deployment.score(ids, Side.ADAPTED, lambda p: p[:, -1])

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 from scanner.statistics import (
+    Accuracy,
+    Betting,
+    benjamini_hochberg,
+    clustered,
     combined_interval,
     conformal_false_alarms,
     conformal_p,
@@ -18,6 +22,8 @@ from scanner.statistics import (
     mean_interval,
     paired_interval,
     paired_test,
+    true_change,
+    true_rate,
     upper_bound_of_zero,
     wilson,
 )
@@ -156,3 +162,105 @@ def test_false_alarms_given_one_calibration_set(n: int, level: float, bound: flo
 
 def test_too_few_scores_give_no_false_alarm() -> None:
     assert conformal_false_alarms(18, 0.05) == 0
+
+
+def test_benjamini_and_hochbergs_own_example() -> None:
+    """The fifteen p-values of their paper: four are rejected at 5 %, where Bonferroni's and Holm's rule reject three."""
+    p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0000]
+    assert [a <= 0.05 for a in benjamini_hochberg(p)] == [True] * 4 + [False] * 11
+    assert [a <= 0.05 for a in holm(p)] == [True] * 3 + [False] * 12
+    assert benjamini_hochberg(p[::-1]) == benjamini_hochberg(p)[::-1]
+    assert benjamini_hochberg(p)[3] == pytest.approx(0.0095 * 15 / 4)
+    assert benjamini_hochberg([]) == []
+
+
+def test_the_capital_is_the_mixed_likelihood_ratio_whatever_the_order() -> None:
+    bet = Betting()
+    assert bet.see(True, True) == 1.0, "concordant pairs say nothing"
+    for lost in range(1, 9):
+        assert bet.see(True, False) == pytest.approx(2**lost / (lost + 1))
+    assert bet.p_value == pytest.approx(9 / 2**8)
+    gained = [bet.see(False, True) for _ in range(2)]
+    assert gained[-1] == pytest.approx(2**10 * math.factorial(8) * math.factorial(2) / math.factorial(11))
+    assert bet.p_value == pytest.approx(9 / 2**8), "evidence once seen stays"
+
+
+def test_a_fair_coin_rarely_looks_unfair_however_often_it_is_looked_at() -> None:
+    """Exact: the chance that the capital reaches 20 within 60 discordant pairs, over all paths, is at most 1/20."""
+    alive, ruined = {0: 1.0}, 0.0
+    for seen in range(1, 61):
+        step: dict[int, float] = {}
+        for lost, chance in alive.items():
+            for more in (0, 1):
+                step[lost + more] = step.get(lost + more, 0.0) + chance / 2
+        alive = {}
+        for lost, chance in step.items():
+            capital = 2**seen * math.factorial(lost) * math.factorial(seen - lost) / math.factorial(seen + 1)
+            if capital >= 20:
+                ruined += chance
+            else:
+                alive[lost] = chance
+    assert 0 < ruined <= 0.05
+
+
+def test_a_perfect_judge_changes_nothing_but_an_erring_one_does() -> None:
+    perfect = Accuracy(positives=10**9, found=10**9, negatives=10**9, passed=10**9, source="")
+    rate, low, high = true_rate(30, 100, perfect)
+    adjusted, n = (30 + 1.959964**2 / 2) / (100 + 1.959964**2), 100 + 1.959964**2  # Agresti and Coull 1998
+    assert rate == pytest.approx(0.3)
+    assert (low + high) / 2 == pytest.approx(adjusted, abs=1e-6)
+    assert (high - low) / 2 == pytest.approx(1.959964 * math.sqrt(adjusted * (1 - adjusted) / n), abs=1e-6)
+    assert true_change(-0.3, -0.4, -0.2, perfect) == pytest.approx((-0.3, -0.4, -0.2), abs=1e-6)
+
+
+def test_rogan_and_gladens_rate_undoes_the_judge() -> None:
+    judge = Accuracy(positives=200, found=160, negatives=400, passed=360, source="")
+    observed = 0.4 * 0.8 + 0.6 * 0.1
+    rate, low, high = true_rate(round(observed * 1000), 1000, judge)
+    assert rate == pytest.approx(0.4)
+    assert low < 0.4 < high
+    change, down, up = true_change(-0.35, -0.45, -0.25, judge)
+    assert change == pytest.approx(-0.5)
+    assert down < -0.45 / 0.7 < change < -0.25 / 0.7 < up < 0, "wider than a judge whose rates were known would make it"
+    assert true_change(-0.05, -0.15, 0.05, judge)[1:] == pytest.approx((-0.15 / 0.7, 0.05 / 0.7), abs=0.02)
+    assert true_change(0.35, 0.25, 0.45, judge) == pytest.approx((-change, -up, -down))
+
+
+def test_the_judged_interval_covers_the_truth() -> None:
+    rng = np.random.default_rng(5)
+    hits = 0
+    for _ in range(2000):
+        judge = Accuracy(positives=120, found=int(rng.binomial(120, 0.85)), negatives=150, passed=int(rng.binomial(150, 0.95)), source="")
+        _, low, high = true_rate(int(rng.binomial(132, 0.6 * 0.85 + 0.4 * 0.05)), 132, judge)
+        hits += low <= 0.6 <= high
+    assert 0.94 <= hits / 2000 <= 0.98
+
+
+def test_a_judge_no_better_than_chance_says_nothing() -> None:
+    useless = Accuracy(positives=10, found=5, negatives=10, passed=5, source="")
+    unknown = Accuracy(positives=0, found=0, negatives=0, passed=0, source="")
+    for judge in (useless, unknown):
+        assert true_rate(3, 10, judge) == (0.3, 0.0, 1.0)
+        assert true_change(-0.2, -0.3, -0.1, judge) == (-0.2, -1.0, 1.0)
+
+
+def test_signs_are_flipped_by_whole_clusters() -> None:
+    """Five clusters that all say more: only all five up and all five down are as extreme, 2 of 2^5, however many items each has."""
+    test = clustered([0.2, 0.3, 0.25, 0.5, 0.1, 0.4, 0.6], ["a", "a", "a", "b", "c", "d", "e"])
+    assert (test.n, test.clusters, test.p_value) == (7, 5, 2 / 32)
+    assert test.mean == pytest.approx(2.35 / 7)
+    assert test.low < test.mean < test.high
+    assert test.effect == pytest.approx(np.mean([0.25, 0.5, 0.1, 0.4, 0.6]) / np.std([0.25, 0.5, 0.1, 0.4, 0.6], ddof=1))
+    assert clustered([0.0, 0.0], ["a", "b"]).p_value == 1.0
+    assert clustered([], []).p_value == 1.0
+    with pytest.raises(ValueError, match="cluster names"):
+        clustered([1.0], [])
+
+
+def test_clusters_widen_the_interval_of_what_is_repeated() -> None:
+    values = np.random.default_rng(3).normal(0.1, 1, 40)
+    alone = clustered(values, [str(i) for i in range(40)])
+    repeated = clustered(np.repeat(values, 25), [str(i) for i in range(40) for _ in range(25)])
+    assert (repeated.low, repeated.high) == pytest.approx((alone.low, alone.high))
+    assert repeated.p_value == alone.p_value
+    assert alone.detectable == pytest.approx(2.8016 * values.std(ddof=1) / math.sqrt(40), rel=1e-4)

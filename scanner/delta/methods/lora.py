@@ -34,6 +34,8 @@ UNREPRODUCED = {
     "velora_config": "the activations are compressed",
     "alora_invocation_tokens": "the delta acts only after certain tokens",
 }
+CONDITIONAL = ("alora_invocation_tokens",)
+"""What changes when the delta acts, and not the delta, which the files tell exactly."""
 PARTS: dict[str, Part] = {"pissa": principal, "olora": leading}
 REWRITING = ("pissa", "olora", "corda", "loftq")
 
@@ -42,7 +44,7 @@ def read(reading: Reading) -> None:
     """Pair up the factors; what the configuration does besides is refused by name."""
     config, raw = reading.adapter.config, reading.raw
     for field, what in UNREPRODUCED.items():
-        if raw.get(field):
+        if raw.get(field) and not (field in CONDITIONAL and reading.base is None):
             reading.refuse(field, what, whole=True)
     init = str(raw.get("init_lora_weights")).lower()
     part = PARTS.get(init)

@@ -1,0 +1,199 @@
+"""What the adapter costs: right answers of base and adapted model to the same questions, paired.
+
+The shipped questions are asked in two wordings. An adapter that learnt their wording gains on it what it does not gain on the other;
+that difference of differences is the contamination. Tasks named with --tasks are asked through lm-eval, item by item on both
+sides. McNemar's exact test where an item is right or wrong, else sign flips of the items; p-values are Holm's over everything asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from probes.capability.pack import Question, questions, right
+from scanner.finding import Finding
+from scanner.measurement import Column, Coverage, Measurement, Status, Table
+from scanner.model.harness import Scored, evaluate
+from scanner.model.side import Side
+from scanner.probe import Need, Yield
+from scanner.rule import ATLAS_ERODE_INTEGRITY, NIST_FINE_TUNING, NIST_MODEL_CARDS, OWASP_POISONING, Basis, Rule, Severity
+from scanner.statistics import clustered, holm, paired_test
+from scanner.subject import Subject
+
+POINTS = 10.0
+P = 0.01
+
+LOST = Rule(
+    id="capability-lost",
+    title="The adapter makes the model worse at what the base can do",
+    severity=Severity.LOW,
+    basis=Basis.STATISTIC,
+    meaning="Questions that the base answers rightly are answered wrongly once the adapter is loaded.",
+    why="Narrow training forgets; wrong answers on purpose look like this too. An adapter for one task may do this honestly.",
+    fix="Weigh it against what the adapter is for, and say it in the card.",
+    references=(ATLAS_ERODE_INTEGRITY, NIST_FINE_TUNING, NIST_MODEL_CARDS),
+)
+MEMORISED = Rule(
+    id="benchmark-memorised",
+    title="The adapter knows questions by their wording",
+    severity=Severity.MEDIUM,
+    basis=Basis.STATISTIC,
+    meaning="What the adapter gains on questions as they are published is not gained on the same questions in other words.",
+    why="A score on those questions says nothing about the model: it was trained on them.",
+    fix="Do not rely on the adapter's published scores; measure on questions that are not public.",
+    references=(OWASP_POISONING, NIST_FINE_TUNING, NIST_MODEL_CARDS),
+)
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """One group of questions on both sides."""
+
+    id: str
+    title: str
+    n: int
+    base: float
+    adapted: float
+    change: float
+    low: float
+    high: float
+    p: float
+    how: str
+    higher: bool
+    """Whether more is better."""
+    points: bool
+    """Whether the score is a share of items answered rightly."""
+
+
+class CapabilityProbe:
+    """Right answers, base against adapted."""
+
+    id = "capability"
+    title = "Capability and contamination"
+    needs = Need.DEPLOYMENT
+    cost = "one prefill of some 290 short texts on each side; with --tasks, what lm-eval asks of them on each side"
+    rules = (LOST, MEMORISED)
+
+    def run(self, subject: Subject) -> Iterator[Yield]:
+        """Ask the shipped questions, and the tasks named."""
+        compared: list[Compared] = []
+        if subject.profile.drift:
+            asked = questions()
+            base, adapted = (right(subject.deployment, _worded(asked), side) for side in (Side.BASE, Side.ADAPTED))
+            compared += _pack(asked, base[: len(asked)], adapted[: len(asked)])
+            yield from _memorised(asked, base, adapted)
+        compared += _tasks(subject)
+        yield from _told(compared)
+        yield _coverage(subject, len(questions()))
+        for some in compared:
+            if some.n and not some.id.startswith("pack."):
+                yield Coverage(
+                    probe=self.id,
+                    what=some.title,
+                    status=Status.MEASURED,
+                    surface=f"{some.n} items through lm-eval",
+                    bound="paired item by item; other tasks were not asked",
+                )
+
+
+def _worded(asked: Sequence[Question]) -> list[tuple[str, Sequence[str]]]:
+    """Every question as asked, then every question reworded."""
+    return [(text, q.answers) for text, q in [*((q.asked, q) for q in asked), *((q.reworded, q) for q in asked)]]
+
+
+def _coverage(subject: Subject, count: int) -> Coverage:
+    what = "shipped questions"
+    if not subject.profile.drift:
+        return Coverage(
+            probe="capability", what=what, status=Status.NOT_MEASURED, why=f"the {subject.profile.name} profile leaves them out; use --profile standard"
+        )
+    return Coverage(
+        probe="capability", what=what, status=Status.MEASURED, surface=f"{count} questions in two wordings, four answers each, by likelihood",
+        bound="arithmetic, common facts and reading alone; small losses and other skills were not seen",
+    )  # fmt: skip
+
+
+def _pack(asked: Sequence[Question], base: Sequence[bool], adapted: Sequence[bool]) -> Iterator[Compared]:
+    """The shipped questions, kind by kind."""
+    for kind in dict.fromkeys(q.kind for q in asked):
+        rows = [i for i, q in enumerate(asked) if q.kind == kind]
+        yield _binary(f"pack.{kind}", f"shipped questions, {kind}", [base[i] for i in rows], [adapted[i] for i in rows], higher=True)
+
+
+def _memorised(asked: Sequence[Question], base: Sequence[bool], adapted: Sequence[bool]) -> Iterator[Yield]:
+    """The gain on the wording asked less the gain on the other."""
+    n = len(asked)
+    gains = [float(adapted[i]) - base[i] - (float(adapted[n + i]) - base[n + i]) for i in range(n)]
+    test = clustered(gains, [q.id for q in asked])
+    yield Measurement(
+        id="capability.memorised", title="Gain on questions as published, less the gain on the same questions reworded", value=round(test.mean, 4),
+        low=round(test.low, 4), high=round(test.high, 4), p_value=test.p_value, n=n, worse="higher",
+        note="difference of differences of the share answered rightly; bootstrap and sign flips over questions",
+    )  # fmt: skip
+    if test.mean * 100 >= POINTS and test.p_value <= P:
+        yield Finding(
+            rule=MEMORISED.id, severity=MEMORISED.severity,
+            message=f"{test.mean:+.0%} on unmask's questions as they are published, beyond the gain on the same questions reworded",
+        )  # fmt: skip
+
+
+def _tasks(subject: Subject) -> Iterator[Compared]:
+    """The tasks named, through lm-eval."""
+    if not subject.tasks:
+        return
+    scored: list[dict[str, Scored]] = []
+    for side in (Side.BASE, Side.ADAPTED):
+        with subject.reporter.stage(f"lm-eval: {side}"):
+            found = evaluate(subject.deployment, subject.tasks, side, subject.profile.task_items, subject.seed, subject.allow_hub)
+        scored.append({s.task: s for s in found})
+    for name in sorted(scored[0].keys() & scored[1].keys()):
+        yield compare(*(s[name] for s in scored))
+
+
+def compare(before: Scored, after: Scored) -> Compared:
+    """One task on both sides, item by item."""
+    items = sorted(before.values.keys() & after.values.keys())
+    one, two = [before.values[i] for i in items], [after.values[i] for i in items]
+    name, title = f"tasks.{before.task}", f"{before.task}, {before.metric}"
+    if {*one, *two} <= {0.0, 1.0}:
+        return _binary(name, title, [v == 1.0 for v in one], [v == 1.0 for v in two], before.higher_is_better)
+    test = clustered([b - a for a, b in zip(one, two, strict=True)], items)
+    return Compared(
+        id=name, title=title, n=test.n, base=sum(one) / max(1, len(one)), adapted=sum(two) / max(1, len(two)), change=test.mean, low=test.low, high=test.high,
+        p=test.p_value, how="signs flipped item by item, bootstrap interval", higher=before.higher_is_better, points=False,
+    )  # fmt: skip
+
+
+def _binary(id: str, title: str, base: Sequence[bool], adapted: Sequence[bool], higher: bool) -> Compared:
+    test = paired_test(base, adapted)
+    return Compared(
+        id=id, title=title, n=test.n, base=test.before / max(1, test.n), adapted=test.after / max(1, test.n), change=test.change, low=test.low, high=test.high,
+        p=test.p_value, how="exact McNemar, Newcombe interval", higher=higher, points=True,
+    )  # fmt: skip
+
+
+def _told(compared: Sequence[Compared]) -> Iterator[Yield]:
+    """Measurements, the table and the findings of everything asked."""
+    adjusted = holm([c.p for c in compared])
+    rows = []
+    for c, p in zip(compared, adjusted, strict=True):
+        yield Measurement(
+            id=f"capability.{c.id}", title=f"Change of the score, {c.title}", value=round(c.change, 4), low=round(c.low, 4), high=round(c.high, 4), p_value=p, n=c.n,
+            note=f"base {c.base:.3f}, adapted {c.adapted:.3f}; {c.how}; p is Holm's", worse="lower" if c.higher else "higher",
+        )  # fmt: skip
+        rows.append((c.title, c.n, round(c.base, 4), round(c.adapted, 4), round(c.change, 4), round(c.low, 4), round(c.high, 4), p))
+        fall = -c.change if c.higher else c.change
+        if c.points and fall * 100 >= POINTS and p <= P:
+            yield Finding(rule=LOST.id, severity=LOST.severity, message=f"{c.title}: base {c.base:.0%}, adapted {c.adapted:.0%} of {c.n} items")
+    if rows:
+        names = (
+            ("task", "questions"),
+            ("n", "n"),
+            ("base", "base"),
+            ("adapted", "adapted"),
+            ("change", "change"),
+            ("low", "low"),
+            ("high", "high"),
+            ("p_value", "p, Holm"),
+        )
+        yield Table(id="capability.scores", title="Right answers, base against adapted", columns=tuple(Column(*n) for n in names), rows=tuple(rows))

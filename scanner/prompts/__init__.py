@@ -1,0 +1,1 @@
+"""Requests to ask: what one is, and how published sets of them are read."""

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.capability.pack import questions, right
+from probes.capability.probe import CapabilityProbe, _memorised, _pack, _told, compare
+from scanner.errors import ScanError
+from scanner.finding import Finding
+from scanner.measurement import Measurement, Status, Table
+from scanner.model.harness import Scored, check, evaluate
+from scanner.model.side import Side
+from tests import tiny
+
+needs_lm_eval = pytest.mark.skipif(importlib.util.find_spec("lm_eval") is None, reason="lm-eval is not installed")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
+
+
+def test_questions_are_distinct_and_have_other_answers() -> None:
+    asked = questions()
+    assert len({q.asked for q in asked} | {q.reworded for q in asked}) == 2 * len(asked) >= 72
+    assert all(len(set(q.answers)) == 4 for q in asked)
+
+
+def test_the_answer_that_the_model_prefers_is_right(tmp_path: Path) -> None:
+    deployment = tiny.subject(tmp_path).deployment
+    answers = ("north", "south", "east", "west")
+    found = [right(deployment, [("Where to?", (a, *(b for b in answers if b != a)))], Side.ADAPTED) for a in answers]
+    assert sum(f[0] for f in found) == 1, "one of four is the likeliest"
+
+
+def test_an_adapter_that_changes_nothing_costs_nothing(tmp_path: Path) -> None:
+    said = tiny.run(CapabilityProbe(), tiny.subject(tmp_path, size=0.0))
+    measured = {m.id: m for m in said if isinstance(m, Measurement)}
+    assert measured.keys() == {"capability.memorised", "capability.pack.arithmetic", "capability.pack.facts", "capability.pack.reading"}
+    assert {(m.value, m.p_value) for m in measured.values()} == {(0.0, 1.0)}
+    assert not [f for f in said if isinstance(f, Finding)]
+    assert [t.id for t in said if isinstance(t, Table)] == ["capability.scores"]
+
+
+def test_a_gain_on_the_wording_alone_is_memory_and_one_on_both_is_not() -> None:
+    asked = questions()
+    n = len(asked)
+    nothing, everything = [False] * n, [True] * n
+    memorised = list(_memorised(asked, nothing + nothing, everything + nothing))
+    assert [f.rule for f in memorised if isinstance(f, Finding)] == ["benchmark-memorised"]
+    learnt = list(_memorised(asked, nothing + nothing, everything + everything))
+    assert not [f for f in learnt if isinstance(f, Finding)]
+
+
+def test_a_loss_is_told_by_kind() -> None:
+    asked = questions()
+    said = list(_told(list(_pack(asked, [True] * len(asked), [q.kind != "facts" for q in asked]))))
+    assert [f.message for f in said if isinstance(f, Finding)] == ["shipped questions, facts: base 100%, adapted 0% of 16 items"]
+
+
+def test_items_of_a_task_are_paired_by_what_was_asked() -> None:
+    one = Scored(task="t", metric="acc", higher_is_better=True, values={f"{i}:h": 1.0 for i in range(10)})
+    two = Scored(task="t", metric="acc", higher_is_better=True, values={f"{i}:h": float(i > 7) for i in range(1, 11)})
+    found = compare(one, two)
+    assert (found.n, found.base, found.adapted, found.p) == (9, 1.0, 2 / 9, 2 / 2**7)
+    part = Scored(task="t", metric="ppl", higher_is_better=False, values={f"{i}:h": 0.5 + i for i in range(6)})
+    assert compare(part, part).p == 1.0
+
+
+def test_the_quick_profile_leaves_the_questions_out_and_says_so(tmp_path: Path) -> None:
+    said = tiny.run(CapabilityProbe(), tiny.subject(tmp_path, profile="quick"))
+    assert [getattr(s, "status", None) for s in said] == [Status.NOT_MEASURED]
+
+
+def task(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A task of lm-eval whose data is at hand."""
+    import datasets
+
+    return {
+        "task": "directions",
+        "custom_dataset": lambda **_: {"test": datasets.Dataset.from_list(rows)},
+        "dataset_path": "directions",
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": "{{question}}",
+        "doc_to_choice": "{{choices}}",
+        "doc_to_target": "{{label}}",
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+    }
+
+
+@needs_lm_eval
+def test_lm_eval_asks_both_sides_of_one_deployment(tmp_path: Path) -> None:
+    """Each side's score is that of a model which lm-eval is given whole."""
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+    from peft import PeftModel
+    from transformers import LlamaForCausalLM
+
+    subject = tiny.subject(tmp_path, size=3.0)
+    rows = [{"question": f"Where does road {i} lead?", "choices": ["north", "south", "east", "west"], "label": i % 4} for i in range(24)]
+    manager = TaskManager(include_defaults=False)
+    ours = [evaluate(subject.deployment, [task(rows)], side, 0, 0, False, manager)[0] for side in (Side.BASE, Side.ADAPTED, Side.BASE)]
+    assert ours[0] == ours[2] != ours[1]
+    assert ours[0].values.keys() == ours[1].values.keys()
+    assert (ours[0].metric, len(ours[0].values)) == ("acc", 24)
+    model = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(tmp_path / "base"), tmp_path / "adapter")
+    whole = simple_evaluate(
+        model=HFLM(pretrained=model, tokenizer=tiny.tokenizer(), batch_size=4),
+        tasks=[task(rows)],
+        task_manager=manager,
+        bootstrap_iters=0,
+        apply_chat_template=True,
+    )
+    assert whole["results"]["directions"]["acc,none"] == pytest.approx(sum(ours[1].values.values()) / 24)
+    subject.deployment.check_base_unchanged()
+
+
+@needs_lm_eval
+def test_a_task_that_cannot_be_run_is_one_line(tmp_path: Path) -> None:
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_defaults=False)
+    with pytest.raises(ScanError, match="lm-eval has no such task"):
+        check(["no such task"], manager)
+    broken = task([]) | {"custom_dataset": None, "dataset_path": "no/such"}
+    with pytest.raises(ScanError, match="lm-eval could not run directions") as error:
+        evaluate(tiny.subject(tmp_path).deployment, [broken], Side.BASE, 0, 0, False, manager)
+    assert "\n" not in str(error.value)
+    assert "--allow-hub" in str(error.value)
