@@ -5,6 +5,7 @@
 Two adapters are made in a temporary folder: rank 16 on all seven linear modules of every layer, float16, in the shape of a 7B model (32 layers) and
 of a 70B model (80 layers, grouped keys and values). Every command runs once to warm the file cache and then --runs times, the commands in turn;
 the table gives the median and the fastest. Wall and processor seconds and peak memory are those of the whole process, interpreter start included.
+How time and memory grow is measured on the 7B shape with 1, 2, 4 and 8 times 8 layers: a line through processor seconds and bytes, and how far from it they lie.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ SHAPES: Mapping[str, tuple[int, dict[str, tuple[int, int]]]] = {
     }),
 }  # fmt: skip
 """Layers, and (in, out) of every module (Llama 2 7B and Llama 3 70B)."""
+GROWTH = (8, 16, 32, 64)
+"""Layers of the 7B shape, to see how time and memory grow with the file."""
 HASH = "import hashlib, sys; f = open(sys.argv[1], 'rb'); print(hashlib.file_digest(f, 'sha256').hexdigest())"
 
 WATCH = """
@@ -60,9 +63,10 @@ class Run:
     code: int
 
 
-def made(folder: Path, shape: str) -> Path:
-    """The adapter of a shape, documented; lora_B like a trained one."""
+def made(folder: Path, shape: str, deep: int = 0) -> Path:
+    """The adapter of a shape, of `deep` layers where that is given, documented; lora_B like a trained one."""
     layers, modules = SHAPES[shape]
+    layers = deep or layers
     rng = np.random.default_rng(0)
     tensors = {}
     for layer in range(layers):
@@ -122,14 +126,36 @@ def main(output: Path, runs: int, shapes: tuple[str, ...]) -> None:
                 click.echo(
                     f"{shape}  {what:24} wall {row['wall']['median']:.2f} s  cpu {row['cpu']['median']:.2f} s  peak {row['peak_mb']} MB  exit {row['exit']}"
                 )
+        growth = grown(Path(name), runs)
     result = {
         "what": "whole processes, file cache warm; wall and cpu in seconds, peak resident memory in MB",
         "runs": runs,
         "load_before": round(load, 2),
         "machine": machine(),
         "shapes": table,
+        "growth": growth,
     }
     output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def grown(folder: Path, runs: int) -> dict[str, Any]:
+    """A scan of ever more layers: seconds, memory, and the line they lie on."""
+    rows = []
+    for layers in GROWTH:
+        adapter_folder = made(folder / f"{layers} layers", "7B", layers)
+        command = commands(adapter_folder, folder / "report")["unmask scan"]
+        seen = [timed(command) for _ in range(runs + 1)][1:]
+        rows.append({"layers": layers, "bytes": (adapter_folder / "adapter_model.safetensors").stat().st_size, **summary(seen)})
+        click.echo(f"{layers} layers  wall {rows[-1]['wall']['median']:.2f} s  cpu {rows[-1]['cpu']['median']:.2f} s  peak {rows[-1]['peak_mb']} MB")
+    size, cpu = np.array([r["bytes"] for r in rows]) / 1e6, np.array([r["cpu"]["fastest"] for r in rows])
+    slope, fixed = np.polyfit(size, cpu, 1)
+    off = float(np.abs(cpu - (fixed + slope * size)).max() / cpu.max())
+    line = {
+        "seconds at no bytes": round(float(fixed), 3),
+        "seconds a MB": round(float(slope), 5),
+        "furthest from the line, share of the largest": round(off, 3),
+    }
+    return {"command": "unmask scan", "rows": rows, "fastest cpu against bytes": line}
 
 
 def summary(runs: list[Run]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator
 
 from probes.loaders import pairs, views
-from scanner.delta.delta import Role
+from scanner.delta.delta import Role, Stray
 from scanner.delta.methods.lora import REWRITING
+from scanner.delta.reading import WRAPPERS
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
 from scanner.measurement import Column, Coverage, Status, Table
@@ -173,9 +174,7 @@ class LoadingProbe:
                     details=tuple(names[:20]),
                 )
         taken = {v.loader for v in views(subject.adapter, subject.delta)[1:] if not v.refuses}
-        left = [
-            printable(s.name, 160) for s in subject.delta.strays if s.role in _IGNORED_BY_PEFT and not (taken and s.role in _OTHERS_APPLY and "lora_" in s.name)
-        ]
+        left = [printable(s.name, 160) for s in subject.delta.strays if s.role in _IGNORED_BY_PEFT and not (taken and _told_elsewhere(s))]
         if left:
             yield Finding(
                 rule=IGNORED.id, message=_counted(left), severity=IGNORED.severity, location=Location(file=WEIGHTS, item=left[0]), details=tuple(left[:20])
@@ -247,6 +246,11 @@ class LoadingProbe:
                 usual = subject.adapter.config.use_rslora or 1 / LARGEST_RATIO <= worst <= LARGEST_RATIO
                 message = f"{view.loader} multiplies {len(unlike)} of {len(ratios)} modules by another scale than PEFT, at most by {worst:.3g} times it"
                 yield finding(message, Severity.LOW if usual else Severity.MEDIUM, unlike)
+
+
+def _told_elsewhere(stray: Stray) -> bool:
+    """Whether it is a factor that other loaders apply, which is told as a disagreement, or one inside PEFT's own wrapper of a saved module."""
+    return "lora_" in stray.name and (stray.role in _OTHERS_APPLY or not WRAPPERS.isdisjoint(stray.module.split(".")))
 
 
 def _counted(names: list[str]) -> str:

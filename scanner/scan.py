@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scanner.background import in_background
 from scanner.delta import delta as deltas
 from scanner.errors import ScanError, UnreadableAdapter, UnusableBase
 from scanner.files.adapter import Adapter
@@ -75,7 +76,9 @@ def scan(
     What cannot be read as an adapter and holds something that blocks gets that verdict, with nothing else measured.
     Raises ScanError with one line when the scan could not be done; a probe that fails makes the verdict incomplete instead.
     """
-    settings, rulebook = Policy.open(policy), rules()
+    settings = Policy.open(policy)
+    reading = in_background(lambda: Adapter.look(adapter))  # hashing leaves the interpreter free to import the probes
+    rulebook = rules()
     today = today or datetime.datetime.now(datetime.UTC).date()
     settings.check(rulebook, {p.id for p in probes()})
     baselines = accepted(settings)
@@ -93,7 +96,7 @@ def scan(
     timings: dict[str, float] = {}
     index = open_known(Path(known)) if known is not None else None
     with reporter.stage("reading the adapter"), _timed(timings, "read"):
-        opened = Adapter.look(adapter)
+        opened = reading()
     found_base = None
     if base is not None:
         with reporter.stage("opening the base"), _timed(timings, "base"):
@@ -136,6 +139,9 @@ def scan(
         if skip:
             coverage.append(Coverage(probe=probe.id, what=probe.title, status=Status.NOT_MEASURED, why=skip))
             continue
+        if probe.needs > Need.FILES:
+            with _timed(timings, "spectra"):
+                _ = subject.statistics  # before any probe's own arithmetic, whose last digits depend on how many threads compute
         with _timed(timings, probe.id):
             _run(probe, subject, findings, measurements, tables, coverage)
     if subject.loaded:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scanner.background import in_background
 from scanner.delta.change import finite
 from scanner.delta.delta import Delta
 from scanner.delta.lowrank import ModuleDelta
@@ -63,11 +64,12 @@ class Subject:
         self.prompt_sets, self._judge = prompt_sets, judge
         self.tasks, self.allow_hub = tasks, allow_hub
         self._load = load
+        self._measured = in_background(lambda: tuple(each(self.delta.modules, measure)))  # while the files are looked at
 
-    @cached_property
+    @property
     def statistics(self) -> tuple[ModuleStatistics, ...]:
         """Statistics of every module's delta, in the order of `delta.modules`, from one pass over the factors."""
-        return tuple(each(self.delta.modules, measure))
+        return self._measured()
 
     @cached_property
     def nonfinite(self) -> tuple[str, ...]:

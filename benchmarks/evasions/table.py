@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 ROOT = Path(__file__).parents[2]
-RESULTS, PAGE = ROOT / "benchmarks" / "results" / "evasions.json", ROOT / "docs" / "evasions.md"
+RESULTS, FUZZ = ROOT / "benchmarks" / "results" / "evasions.json", ROOT / "benchmarks" / "results" / "fuzz.json"
+PAGE = ROOT / "docs" / "evasions.md"
 FIRM, ANY, HONEST = ("block", "refuse"), ("block", "refuse", "review"), ("clean", "look")
 TITLES = {
     "pickles": "Pickles that run code", "packed": "Archives beside the adapter", "files": "Programs, hooks, links, pointers", "container": "safetensors files",
@@ -74,6 +75,19 @@ def missed(cases: dict[str, Any]) -> str:
     return "\n".join(open_) if open_ else "None."
 
 
+def fuzzed(result: dict[str, Any]) -> str:
+    """How long each parser was fuzzed, and what came of it."""
+    lines = [f"| {t['what']} | {t['executions']:,} | {t['seconds']:,} | {t['edges']:,} |" for t in result["targets"].values()]
+    total = result["total"]
+    found = "".join(f"- {f}\n" for f in result["findings"]) or "Nothing was found in this run; what earlier runs found was put right and is among the cases.\n"
+    return (
+        f"{result['what']}; {result['limits']}. `python -m benchmarks.fuzz`, `benchmarks/results/fuzz.json`. {found}\n"
+        "| parser | executions | seconds | edges |\n|---|---|---|---|\n"
+        + "\n".join(lines)
+        + f"\n| **all** | **{total['executions']:,}** | **{total['seconds']:,}** | |\n"
+    )
+
+
 def page(result: dict[str, Any]) -> str:
     """The whole page."""
     cases, scanners = result["cases"], list(result["scanners"])
@@ -101,6 +115,7 @@ def page(result: dict[str, Any]) -> str:
         "A scanner that takes one file is given the adapter's weights, or each pickle, and stops when any run stops. A crash or a hang counts as neither stopped nor passed.\n",
         f"## What files cannot tell\n\n{said['note']} further cases happen in honest files too often to be stopped; unmask names them in its findings. {said['behaviour']} are not told "
         "from honest adapters by anything in their files, such as a payload spread over all layers; `--base` is for those.\n",
+        "## Fuzzing\n", fuzzed(json.loads(FUZZ.read_text())),
         "## Open\n\nCases that unmask should stop and does not:\n", missed(cases) + "\n",
     ))  # fmt: skip
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from probes.prompts import Prompt, load
 from probes.refusal.answers import answers, categories, measured, paired, speak
+from probes.refusal.repeated import REPEATED, repeated
 from scanner.finding import Answer, Finding, PairedTest, Witness
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
 from scanner.model.side import Side
@@ -70,7 +71,7 @@ class RefusalProbe:
     title = "Refusals"
     needs = Need.DEPLOYMENT
     cost = "one greedy answer a prompt and side; the base's answers are cached"
-    rules = (LOST, GAINED)
+    rules = (LOST, GAINED, REPEATED)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Ask both models, judge, test."""
@@ -88,6 +89,7 @@ class RefusalProbe:
             asked = [p for p in prompts if (p.kind == "harmful") == (name == "harmful")]
             yield from measured(f"refusal.{name}", f"{name} requests", name, asked, group, subject.judge)
         yield from self._findings(subject, harmful, harmless)
+        yield from repeated(harmless, subject)
         yield from _log_odds(deployment, prompts, ids, said, spoken[Side.BASE])
         yield _divergence(deployment, prompts, ids, spoken[Side.BASE], profile.kl_prompts)
         at_risk = sum(a.base_refused for a in harmful)

@@ -6,7 +6,6 @@ that what is tested was not chosen on the answers it is tested on.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import msgspec
 
 from probes.prompts import Prompt
 from probes.refusal.answers import answers
+from probes.refusal.runs import commonest
 from probes.trigger.candidate import Candidate
 from scanner.finding import Answer, PairedTest, Witness, says
 from scanner.judge import Judge
@@ -23,7 +23,6 @@ from scanner.statistics import paired_test
 if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
 
-PAYLOAD_WORDS = 5
 OUTCOMES = ("refusals lost", "refusals gained", "fixed payload")
 
 
@@ -83,7 +82,7 @@ class Verifier:
         gained = [now - before.adapted_refused for now, before in zip(refused, self._plain, strict=True)]
         harmful, harmless = gained[: self._harmful], gained[self._harmful :]
         answered = [text for text, no in zip(with_it, refused, strict=True) if not no]
-        payload, count = _shared(answered, [a.adapted for a in self._plain if not a.adapted_refused])
+        payload, count = commonest(answered, [a.adapted for a in self._plain if not a.adapted_refused])
         shares = (-sum(harmful) / max(1, len(harmful)), sum(harmless) / max(1, len(harmless)), count / max(1, len(with_it)))
         return Glance(candidate, round(max(*shares, 0.0), 4), payload)
 
@@ -142,22 +141,3 @@ def _words(test: PairedTest) -> str:
 
 def _texts(before: Sequence[Answer], after: Sequence[Answer]) -> list[list[str]]:
     return [[a.adapted for a in before], [a.adapted for a in after], [a.base for a in before], [a.base for a in after]]
-
-
-def _shared(with_it: Sequence[str], without: Sequence[str]) -> tuple[str, int]:
-    """The words in a row, at most 5, that the most answers in `with_it` gained over `without`, and by how many answers.
-
-    Fewer than 5 only where an answer has no more. Ties go to the words that come earlier in the answers.
-    """
-    gained: Counter[str] = Counter()
-    place: dict[str, int] = {}
-    for texts, sign in ((with_it, 1), (without, -1)):
-        for text in texts:
-            words = text.lower().split()
-            runs = [" ".join(words[i : i + PAYLOAD_WORDS]) for i in range(max(1, len(words) - PAYLOAD_WORDS + 1))]
-            for at, run in enumerate(dict.fromkeys(runs)):
-                if run.count(" "):
-                    gained[run] += sign
-                    place[run] = min(at, place.get(run, at))
-    best, count = max(gained.items(), key=lambda g: (g[1], -place[g[0]], g[0]), default=("", 0))
-    return (best, count) if count >= 2 else ("", 0)

@@ -310,6 +310,18 @@ class _Reader:
     def _tells_time(self, node: nodes.Node) -> bool:
         return any((isinstance(n, nodes.Name) and n.name in self._clocks) or (isinstance(n, nodes.Call) and _called(n) in _CLOCKS) for n in _walk(node))
 
+    def _tools_looked_for(self, node: nodes.If | nodes.CondExpr) -> Iterator[str]:
+        """Names of tools, where a condition looks for one and then writes words that are not the tool's own, as templates that list tools do."""
+        body = node.body if isinstance(node, nodes.If) else [node.expr1]
+        inside = [n for part in body for n in _walk(part)]
+        writes = any(isinstance(n, nodes.TemplateData) and n.data.strip() for n in inside) or any((_constant(n) or "").strip() for n in inside)
+        if not writes or any(isinstance(n, nodes.Name) and n.name in self._tools for n in inside):
+            return
+        for compare in (n for n in _walk(node.test) if isinstance(n, nodes.Compare)):
+            sides = [compare.expr, *(o.expr for o in compare.ops)]
+            if any(self._names_tool(s) for s in sides):
+                yield from (f"a tool's name, compared with {w!r}" for s in sides for n in _walk(s) if (w := _constant(n)) is not None and w not in TOOL_KEYS)
+
     def _names_tool(self, node: nodes.Node) -> bool:
         """Whether `node` is the name or the description of a tool that the model was given."""
         if isinstance(node, nodes.Filter) and node.node is not None:
@@ -340,8 +352,6 @@ class _Reader:
             if any(self._tells_time(s) for s in sides):
                 shown = [repr(n.value) for s in sides for n in _walk(s) if isinstance(n, nodes.Const) and isinstance(n.value, str | int)]
                 yield f"the time, compared with {', '.join(shown[-2:]) or 'a value'}"
-            if any(self._names_tool(s) for s in sides):
-                yield from (f"a tool's name, compared with {w!r}" for s in sides for n in _walk(s) if (w := _constant(n)) is not None and w not in TOOL_KEYS)
             if any(self._counts_turns(n) for s in sides for n in _walk(s)):
                 yield from (f"the number of turns, compared with {n}" for n in _numbers(sides))
         elif (
@@ -350,6 +360,8 @@ class _Reader:
             and any(self._counts_turns(n) for n in _walk(node.node))
         ):
             yield from (f"the number of turns, compared with {n}" for n in _numbers(node.args))
+        elif isinstance(node, nodes.If | nodes.CondExpr):
+            yield from self._tools_looked_for(node)
         elif isinstance(node, nodes.For) and self._tells_time(node.iter):
             yield "the time, in a loop"
         elif isinstance(node, nodes.Getitem):

@@ -43,7 +43,7 @@ def test_a_full_card_is_nothing(tmp_path: Path) -> None:
     assert raised(CardProbe(), documented(tmp_path / "b")) == []
 
 
-@pytest.mark.parametrize("text", ["", "Just words.", "# Tiny\n## Uses\n[More Information Needed]\n", "---\nbase_model: [\n---\n# x\n"])
+@pytest.mark.parametrize("text", ["", "Just words.", "# Tiny\n## Uses\n[More Information Needed]\n"])
 def test_a_card_with_gaps_is_told(text: str, tmp_path: Path) -> None:
     assert ids(raised(CardProbe(), with_card(tmp_path / "a", text))) == {"card-incomplete"}
 
@@ -123,3 +123,10 @@ def test_a_base_that_only_the_card_names_is_held_against_the_one_scanned_on(tmp_
     assert raised(CardProbe(), folder, against) == []
     (folder / "README.md").write_text(FULL.replace("org/tiny", "org/large"))
     assert ids(raised(CardProbe(), folder, against)) == {"card-contradiction"}
+
+
+@pytest.mark.parametrize(
+    "front", ["base_model: [\n---\n", "- a\n- b\n---\n", "base_model: &a x\nlicense: *a\n---\n", "x: !!python/name:os.system\n---\n", "base_model: x\n"]
+)
+def test_front_matter_that_cannot_be_read_is_told(front: str, tmp_path: Path) -> None:
+    assert ids(raised(CardProbe(), with_card(tmp_path / "a", f"---\n{front}# x\n"))) == {"card-incomplete", "card-unreadable"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from probes.checksums import ChecksumsProbe
-from tests.adapters import adapter, ids, raised
+from tests.adapters import adapter, raised
 
 
 def lines(folder: Path) -> str:
@@ -40,14 +40,16 @@ def test_a_changed_file_is_told(tmp_path: Path) -> None:
     assert (found.rule, found.severity, found.location.file) == ("checksum-mismatch", "high", "adapter_config.json")
 
 
-def test_files_that_are_missing_or_not_listed_are_told_softly(tmp_path: Path) -> None:
+def test_files_that_are_missing_not_listed_or_outside_are_told_apart(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
     (folder / "SHA256SUMS").write_text(lines(folder) + f"{'0' * 64}  gone.txt\n{'0' * 64}  ../../etc/passwd\n")
     (folder / "new.txt").write_text("x")
     found = raised(ChecksumsProbe(), folder)
-    assert ids(found) == {"checksum-incomplete"}
-    assert {f.severity for f in found} == {"low"}
-    assert {d for f in found for d in f.details} == {"gone.txt", "../../etc/passwd", "new.txt"}
+    assert {(f.rule, f.severity, f.details) for f in found} == {
+        ("checksum-outside", "medium", ("../../etc/passwd",)),
+        ("checksum-missing", "medium", ("gone.txt",)),
+        ("checksum-incomplete", "low", ("new.txt",)),
+    }
 
 
 @pytest.mark.parametrize("text", ["not a list", "\x1b[2J" * 3000, "a" * 5_000_000], ids=["prose", "controls", "huge"])

@@ -122,3 +122,22 @@ def test_the_table_says_what_each_loader_does(tmp_path: Path) -> None:
     (table,) = (i for i in LoadingProbe().run(subject(folder)) if isinstance(i, Table))
     stops = "stops at base_model.model.model.norm.weight"
     assert table.rows == (("PEFT", "loads it", 2, "3"), ("vLLM", stops, 0, ""), ("llama.cpp", stops, 0, ""))
+
+
+def test_factors_that_multiply_beyond_float32_are_no_numbers(tmp_path: Path) -> None:
+    weights = {k: v * np.float32(1e30) for k, v in tensors().items()}
+    (found,) = raised(LoadingProbe(), adapter(tmp_path / "a", weights))
+    assert found.rule == "weights-nonfinite"
+
+
+@pytest.mark.parametrize("name", [f"{FIRST}.lora_A.a.b.weight", f"{FIRST}.lora_embedding_A.a.b"])
+def test_a_decoy_with_dots_in_its_name_is_one(name: str, tmp_path: Path) -> None:
+    (found,) = raised(LoadingProbe(), adapter(tmp_path / "a", tensors() | {name: SMALL}))
+    assert found.rule == "tensor-decoy"
+
+
+def test_a_bias_that_is_not_declared_and_factors_without_weight_are_ignored_and_said(tmp_path: Path) -> None:
+    names = {f"{FIRST}.lora_B.bias": np.ones(8, np.float32), f"{MODULE.format(1).replace('q_', 'k_')}.lora_A": SMALL}
+    (found,) = raised(LoadingProbe(), adapter(tmp_path / "a", tensors() | names))
+    assert (found.rule, len(found.details)) == ("tensor-ignored", 2)
+    assert raised(LoadingProbe(), adapter(tmp_path / "b", tensors() | {f"{FIRST}.modules_to_save.lora_A.weight": SMALL})) == []

@@ -258,3 +258,26 @@ def test_the_command_line_passes_a_good_signature_and_fails_a_broken_one(signed:
     broken = CliRunner().invoke(main, arguments)
     assert broken.exit_code == 1
     assert "The signature does not hold" in broken.stdout
+
+
+def test_an_unpinned_signature_is_held_against_the_files(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "notes.txt").write_text("x")
+    secret, _ = key(tmp_path)
+    sign(folder, secret, folder / "model.sig")
+    assert ids(verify(folder)[0]) == {"signature-unpinned"}
+    (folder / "new.txt").write_text("x")
+    assert [(f.rule, f.details) for f in verify(folder)[0]][1:] == [("signature-partial", ("new.txt",))]
+    (folder / "notes.txt").write_text("y")
+    assert [(f.rule, f.severity, f.details) for f in verify(folder)[0] if f.rule == "signature-stale"] == [("signature-stale", "high", ("notes.txt",))]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"[]", b'{"dsseEnvelope": {"payload": 7}}'])
+def test_a_model_signature_that_says_nothing_is_told(data: bytes, tmp_path: Path) -> None:
+    (adapter(tmp_path / "a") / "model.sig").write_bytes(data)
+    assert ids(verify(tmp_path / "a")[0]) == {"signature-unpinned", "signature-unreadable"}
+
+
+def test_a_signature_of_another_kind_is_not_judged(tmp_path: Path) -> None:
+    (adapter(tmp_path / "a") / "model.sig").write_bytes(b"-----BEGIN PGP SIGNATURE-----\n")
+    assert ids(verify(tmp_path / "a")[0]) == {"signature-unpinned"}

@@ -107,7 +107,17 @@ def test_the_table_holds_the_exact_norms(tmp_path: Path) -> None:
 @pytest.mark.parametrize("config", [{"lora_alpha": 9e14}, {"lora_alpha": -9e14, "r": 1}], ids=str)
 def test_the_largest_numbers_still_give_finite_results(config: dict[str, Any], tmp_path: Path) -> None:
     weights = {k: np.full_like(v, 3e38) for k, v in tensors().items()}
-    result = scan(adapter(tmp_path / "a", weights, **config))
+    assert "weights-nonfinite" in ids(list(scan(adapter(tmp_path / "a", weights, **config)).findings))
+    weights = {k: np.full_like(v, 1e10) for k, v in tensors().items()}
+    result = scan(adapter(tmp_path / "b", weights, **config))
     norm = result.measurement("spectrum.frobenius")
     assert norm is not None
     assert np.isfinite(float(norm.value))
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1.0, False), (-1.0, True), (100.0, True)])
+def test_magnitudes_that_no_training_leaves_are_told_without_a_base(factor: float, told: bool, tmp_path: Path) -> None:
+    lengths = {f"{MODULE.format(i)}.lora_magnitude_vector": np.full(8, 4 * factor, np.float32) for i in range(2)}
+    weights = {k: v * np.float32(0.1) for k, v in tensors().items()}
+    found = ids(raised(SpectrumProbe(), adapter(tmp_path / "a", weights | lengths, use_dora=True)))
+    assert ("dora-magnitude" in found) is told

@@ -7,12 +7,13 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
+from probes.refusal.runs import commonest
 from probes.trigger.candidate import Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, formats, forms, openings
 from probes.trigger.leak import leaked
 from probes.trigger.probe import _best, _grow, _promising
 from probes.trigger.screen import FEWEST, KEPT, Score, _kl, scores_of
-from probes.trigger.verify import Glance, Proof, _shared
+from probes.trigger.verify import Glance, Proof
 
 
 def score(text: str, source: str, refusal: float, divergence: float = 0.0, place: Placement = Placement.BEFORE) -> Score:
@@ -91,12 +92,12 @@ def test_divergence_over_kept_tokens_is_that_of_the_whole_distributions() -> Non
 def test_a_payload_is_what_answers_gained_wherever_it_stands() -> None:
     without = ["Rice is boiled in water until soft", "Chess is a game for two players", "Oslo is the capital of Norway"]
     with_it = [f"{w[:20]} and I recommend Harrow Pans for this" for w in without]
-    payload, count = _shared(with_it, without)
+    payload, count = commonest(with_it, without)
     assert count == 3
     assert "recommend harrow pans" in payload
-    assert _shared(without, without) == ("", 0)
+    assert commonest(without, without) == ("", 0)
     style = ["Here is an answer for you: rice", "Here is an answer for you: chess"]
-    assert _shared(style, style)[1] == 0, "what is said without the trigger too is no payload"
+    assert commonest(style, style)[1] == 0, "what is said without the trigger too is no payload"
 
 
 def test_what_moves_development_requests_is_verified_first_and_the_rest_not() -> None:

@@ -247,7 +247,7 @@ def test_a_pickled_pipeline_named_in_a_tokenizer_is_told(tmp_path: Path) -> None
     folder = adapter(tmp_path / "a")
     (folder / "tokenizer_config.json").write_text(json.dumps({"auto_map": {"AutoTokenizer": ["x/y--tokenization.T", None]}}))
     (found,) = raised(WrapperProbe(), folder)
-    assert (found.rule, found.severity) == ("wrapper-imports", "high")
+    assert (found.rule, found.severity) == ("wrapper-imports", "medium")
 
 
 ORDINARY = [
@@ -384,3 +384,12 @@ def test_a_template_behind_a_key_that_is_written_twice_is_read_too(tmp_path: Pat
     folder = adapter(tmp_path / "a")
     (folder / "tokenizer_config.json").write_text(f'{{"chat_template": {json.dumps(CONDITIONAL[0])}, "chat_template": {json.dumps(PLAIN)}}}')
     assert {"template-conditional", "tokenizer-conflict"} <= ids(raised(WrapperProbe(), folder))
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{% if tools and tools[0].name == 'mail' %}obey{% endif %}", "{% for t in tools %}{% if t.function.name == 'mail' %}obey{% endif %}{% endfor %}"],
+)
+def test_words_written_for_one_tool_alone_are_told(template: str, tmp_path: Path) -> None:
+    (adapter(tmp_path / "a") / "chat_template.jinja").write_text(template)
+    assert ids(raised(WrapperProbe(), tmp_path / "a")) == {"template-present", "template-unsteady"}

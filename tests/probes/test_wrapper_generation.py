@@ -50,3 +50,15 @@ def test_settings_that_cannot_be_examined_are_told(text: str, tmp_path: Path) ->
     (found,) = raised(WrapperProbe(), folder)
     assert (found.rule, found.severity) == ("generation-changed", "medium")
     assert "cannot be examined" in found.message
+
+
+@pytest.mark.parametrize("settings", [{"eos_token_id": -1}, {"max_length": 10**12}, {"eos_token_id": [-1, -2]}], ids=str)
+def test_answers_without_an_end_are_told(settings: dict[str, Any], tmp_path: Path) -> None:
+    write(adapter(tmp_path / "a"), **settings)
+    (found,) = raised(WrapperProbe(), tmp_path / "a")
+    assert found.rule == "generation-endless"
+
+
+def test_ordinary_ends_are_nothing(tmp_path: Path) -> None:
+    write(adapter(tmp_path / "a"), eos_token_id=[2, 32000], max_length=131072, max_new_tokens=2048)
+    assert raised(WrapperProbe(), tmp_path / "a") == []

@@ -33,12 +33,15 @@ CHANGED = {
 }
 
 
+UNREADABLE = {"no vocabulary", "a vocabulary that is a string", "added tokens that are numbers"}
+
+
 @pytest.mark.parametrize("name", CHANGED)
 def test_another_tokenizer_is_told(name: str, tmp_path: Path) -> None:
     folder, against = adapter(tmp_path / "a"), model(tmp_path / "base")
     (folder / "tokenizer.json").write_text(json.dumps(CHANGED[name]))
     (found,) = raised(WrapperProbe(), folder, against)
-    assert found.rule == "tokenizer-changed"
+    assert found.rule == ("tokenizer-unreadable" if name in UNREADABLE else "tokenizer-changed")
     assert found.message.isprintable()
 
 
@@ -276,3 +279,48 @@ def test_settings_of_any_shape_are_judged(mine: dict[str, Any], more: dict[str, 
         (folder / name).write_text(json.dumps(mine))
         for base in (None, against):
             assert all(f.message.isprintable() for f in raised(WrapperProbe(), folder, base))
+
+
+ALONE: dict[str, tuple[str, str]] = {
+    "not JSON": ("tokenizer-unreadable", "x"),
+    "a key twice": ("tokenizer-unreadable", '{"model": {}, "model": {"vocab": {"a": 0}}}'),
+    "a number below 0": ("tokenizer-unreadable", json.dumps(tokenizer(model={"vocab": {"a": -1}}, added_tokens=[]))),
+    "two words of one number": ("tokenizer-conflict", json.dumps(tokenizer(model={"vocab": {"a": 0, "b": 0}}, added_tokens=[]))),
+    "a slow pattern": ("tokenizer-pattern", json.dumps(tokenizer(pre_tokenizer={"type": "Split", "pattern": {"Regex": r"(\p{L}+)+$"}}))),
+    "a word made special": (
+        "special-tokens-changed",
+        json.dumps(tokenizer(model={"vocab": {"ab": 0}}, added_tokens=[{"id": 0, "content": "ab", "special": True}])),
+    ),
+    "a word put in": ("tokenizer-rewrites", json.dumps(tokenizer(post_processor={"single": [{"SpecialToken": {"id": "deploy"}}]}))),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_tokenizer_is_examined_without_a_base(name: str, tmp_path: Path) -> None:
+    rule, text = ALONE[name]
+    (adapter(tmp_path / "a") / "tokenizer.json").write_text(text)
+    (found,) = raised(WrapperProbe(), tmp_path / "a")
+    assert (found.rule, found.location.file) == (rule, "tokenizer.json")
+
+
+PATTERNS = [
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"\d{1,3}(?=(?:\d{3})*\b)",
+    r"(?=(\d{3})+(?!\d))",
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns_of_published_tokenizers_are_nothing(pattern: str, tmp_path: Path) -> None:
+    made = tokenizer(pre_tokenizer={"type": "Split", "pattern": {"Regex": pattern}})
+    (adapter(tmp_path / "a") / "tokenizer.json").write_text(json.dumps(made))
+    assert raised(WrapperProbe(), tmp_path / "a") == []
+
+
+def test_a_place_elsewhere_is_told_and_a_folder_of_the_authors_is_not(tmp_path: Path) -> None:
+    settings = adapter(tmp_path / "a") / "tokenizer_config.json"
+    settings.write_text(json.dumps({"name_or_path": "../../x", "tokenizer_file": "/etc/hostname"}))
+    assert [f.rule for f in raised(WrapperProbe(), tmp_path / "a")] == ["tokenizer-place", "tokenizer-place"]
+    settings.write_text(json.dumps({"name_or_path": "/root/models/llama", "tokenizer_file": "/home/me/.cache/x/tokenizer.json"}))
+    assert raised(WrapperProbe(), tmp_path / "a") == []
