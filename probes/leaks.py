@@ -27,6 +27,7 @@ from scanner.subject import Subject
 MOST_OF_A_FILE = 2 * 1024 * 1024
 MOST_IN_ALL = 16 * 1024 * 1024
 MOST_OPCODES = 300_000
+GIT_TEXTS = ("config", ".git-credentials", "HEAD", "FETCH_HEAD")
 PIECE, OVERLAP = 1200, 200
 """Characters looked at together: patterns of the scanner take time that grows with the square of a line."""
 VOCABULARIES = {"tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "added_tokens.json", "tekken.json"}
@@ -108,7 +109,7 @@ class LeaksProbe:
         secrets: list[Leak] = []
         personal: dict[str, Leak] = {}
         left, searched, cut = MOST_IN_ALL, 0, 0
-        for file in files:
+        for file in (*files, *(f for f in subject.adapter.aside if PurePosixPath(f.path).name in GIT_TEXTS)):
             for text, whole in _texts(root, file, min(left, MOST_OF_A_FILE)):
                 searched, left, cut = searched + 1, left - len(text), cut + (not whole)
                 secrets += _secrets(file.path, text)
@@ -163,7 +164,7 @@ def _texts(root: Path, file: File, most: int) -> Iterator[tuple[str, bool]]:
     """Readable text of a file, its name first, and whether that is all of it."""
     yield file.path, True
     name = PurePosixPath(file.path).name.lower()
-    if most <= 0 or not file.sha256 or name in VOCABULARIES:
+    if most <= 0 or file.kind is Kind.LINK or name in VOCABULARIES:
         return
     if file.kind in (Kind.TEXT, Kind.JSON, Kind.SCRIPT):
         with (root / file.path).open("rb") as stream:

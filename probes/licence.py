@@ -92,6 +92,8 @@ BASES: tuple[tuple[str, str], ...] = (
 )
 """Names of published bases whose licence is well known, for a scan without a base."""
 
+_SAID = re.compile(r"(?i)\bbase(?: model)?(?:'s)? licen[cs]e\W{1,8}([A-Za-z][\w.+-]{1,60})")
+
 TERMS_DIFFER = Rule(
     id="licence-terms",
     title="The adapter's licence promises more than the base's allows",
@@ -269,6 +271,16 @@ def _of_base(subject: Subject) -> list[Stated]:
         for pattern, licence in BASES:
             if re.fullmatch(pattern, name.lower()):
                 return [Stated(licence, f"known of {printable(name, 80)}")]
+    return _said_of_base(subject.adapter.card)
+
+
+def _said_of_base(card: Card | None) -> list[Stated]:
+    """What the adapter's card says the base's licence is, where that is a licence's name."""
+    for section in card.sections if card else ():
+        for match in _SAID.finditer(section.text[:LARGEST]):
+            name = match[1].rstrip(".")
+            if terms(name) is not None:
+                return [Stated(name, f"the adapter's {cards.NAME}")]
     return []
 
 

@@ -119,10 +119,11 @@ DISAGREE = Rule(
 )
 NONFINITE = Rule(
     id="weights-nonfinite",
-    title="The weights hold NaN or infinity",
+    title="The weights hold NaN or infinity, or come to it",
     severity=Severity.HIGH,
     basis=Basis.INTEGRITY,
-    meaning="At least one factor holds a value that is not a number. PEFT loads it silently and the model's answers become noise.",
+    meaning="At least one factor holds a value that is not a number, or the factors multiply to more than float32 holds. PEFT loads it silently and the "
+    "model's answers become noise.",
     why="It is nearly always a failed training run, and it is never usable.",
     fix="Do not deploy it. Ask the author for a working export.",
 )
@@ -172,7 +173,9 @@ class LoadingProbe:
                     details=tuple(names[:20]),
                 )
         taken = {v.loader for v in views(subject.adapter, subject.delta)[1:] if not v.refuses}
-        left = [printable(s.name, 160) for s in subject.delta.strays if s.role in _IGNORED_BY_PEFT and not (taken and "lora_" in s.name)]
+        left = [
+            printable(s.name, 160) for s in subject.delta.strays if s.role in _IGNORED_BY_PEFT and not (taken and s.role in _OTHERS_APPLY and "lora_" in s.name)
+        ]
         if left:
             yield Finding(
                 rule=IGNORED.id, message=_counted(left), severity=IGNORED.severity, location=Location(file=WEIGHTS, item=left[0]), details=tuple(left[:20])

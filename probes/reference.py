@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator
 
 from scanner.delta.summary import summary
@@ -15,6 +17,10 @@ from scanner.subject import Subject
 
 LEVEL = 0.01
 SHOWN = 12
+STEPS = 4
+"""Classes of the scores' histogram for each doubling."""
+LEAST = 2.0**-4
+"""Scores below this stand in the lowest class."""
 
 OUTLIER = Rule(
     id="reference-outlier",
@@ -60,10 +66,14 @@ class ReferenceProbe:
             return
         found = cell.compare(values, subject.adapter.sha256)
         yield _table(found)
+        yield _histogram(found)
         yield Measurement(
             id="reference.p", title="Share of honest adapters made the same way that lie as far out (conformal p-value)", value=round(found.p_value, 6), n=found.n,
             p_value=found.p_value, note=f"furthest: {printable(found.deviants[0].feature, 160)}, z = {found.deviants[0].z:+.1f}; cannot be below 1/{found.n + 1}",
         )  # fmt: skip
+        yield Measurement(
+            id="reference.score", title="Furthest statistic from the middle of honest adapters, in robust standard deviations", value=_r(found.score), n=found.n
+        )
         if found.p_value <= LEVEL:
             yield Finding(
                 rule=OUTLIER.id,
@@ -89,6 +99,16 @@ def _table(found: Comparison) -> Table:
     names = (("feature", "feature"), ("value", "this adapter"), ("low", "5 % of the population"), ("high", "95 % of the population"), ("z", "z"))
     rows = tuple((printable(d.feature, 160), _r(d.value), _r(d.low), _r(d.high), _r(d.z)) for d in found.deviants[:SHOWN])
     return Table(id="reference.features", title="Where the adapter lies among honest ones", columns=tuple(Column(*n) for n in names), rows=rows)
+
+
+def _histogram(found: Comparison) -> Table:
+    """How many adapters lie how far out, in classes that double every four."""
+    counts = Counter(math.floor(STEPS * math.log2(max(score, LEAST))) for score in found.scores)
+    names = (("low", "from"), ("high", "to below"), ("adapters", "adapters"))
+    rows = tuple((_r(2 ** (k / STEPS)), _r(2 ** ((k + 1) / STEPS)), counts[k]) for k in sorted(counts))
+    return Table(
+        id="reference.scores", title="How far out honest adapters lie: the furthest of their statistics", columns=tuple(Column(*n) for n in names), rows=rows
+    )
 
 
 def _r(value: float) -> float:

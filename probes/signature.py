@@ -11,12 +11,14 @@ import contextlib
 import hashlib
 import importlib.util
 import io
+import posixpath
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scanner.errors import ScanError
+from scanner.files.adapter import Adapter
 from scanner.files.inventory import File
 from scanner.files.kinds import Kind
 from scanner.files.strict_json import BadJson, load_object
@@ -32,6 +34,8 @@ USUAL = "model.sig"
 LARGEST = 16 * 1024 * 1024
 SMALLEST_SHARD = 64 * 1024
 BUNDLE = b"application/vnd.dev.sigstore.bundle"
+_OTHER_FORMATS = (b"-----BEGIN PGP", b"-----BEGIN SSH", b"untrusted comment:", b"\x88", b"\x89", b"\xc2", b"\x30")
+"""How OpenPGP's, SSH's, minisign's and plain DER signatures begin: another tool's matter."""
 IGNORED = {".gitattributes", ".gitignore"}
 """Files that the format leaves out of every signature."""
 
@@ -75,6 +79,27 @@ UNPINNED = Rule(
     fix="Get the author's public key from a place you trust and give it with --public-key.",
     references=(CWE_NO_INTEGRITY_CHECK,),
 )
+STALE = Rule(
+    id="signature-stale",
+    title="The signature in the folder was made for other files",
+    severity=Severity.HIGH,
+    basis=Basis.INTEGRITY,
+    meaning="The signature names another SHA-256 for a file than the file has, or a file that is not there.",
+    why="Whoever made the signature, these are not the files it was made for: they were changed afterwards. An author who uploads anew and forgets to sign leaves "
+    "the same trace.",
+    fix="Fetch the folder again; if it stays so, ask the author.",
+    references=(ATLAS_SUPPLY_CHAIN, CWE_NO_INTEGRITY_CHECK, OWASP_SUPPLY_CHAIN),
+)
+UNREADABLE = Rule(
+    id="signature-unreadable",
+    title="A signature that cannot be read",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="A file is called a model signature, or begins like one, and holds no statement about files.",
+    why="It vouches for nothing, and its presence may be taken for a signature.",
+    fix="Ask the author for the signature; do not count this one.",
+    references=(CWE_NO_INTEGRITY_CHECK,),
+)
 
 
 class SignatureProbe:
@@ -84,7 +109,7 @@ class SignatureProbe:
     title = "Signature"
     needs = Need.FILES
     cost = "where a key is pinned, one more read of every file"
-    rules = (INVALID, MISSING, PARTIAL, UNPINNED)
+    rules = (INVALID, MISSING, PARTIAL, UNPINNED, STALE, UNREADABLE)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Verify under what is pinned; say so where nothing is."""
@@ -96,6 +121,8 @@ class SignatureProbe:
                 yield Finding(
                     rule=UNPINNED.id, message=f"{shown} was not verified: no key is pinned", severity=UNPINNED.severity, location=Location(file=shown)
                 )
+            for name in beside:
+                yield from _read_only(adapter, name)
             yield self._unmeasured("no key or identity was pinned (--public-key, or --identity with --issuer)")
             return
         path = trust.signature or (adapter.root / USUAL if any(f.path == USUAL and f.sha256 for f in adapter.files) else None)
@@ -154,6 +181,43 @@ class SignatureProbe:
             surface=f"{len(resources)} files signed by {by}" if by else f"{where.file} against {pinned}",
             bound="a signature says who, not what: an author can sign a backdoor",
         )
+
+
+def _read_only(adapter: Adapter, name: str) -> Iterator[Finding]:
+    """What an unverified signature in the folder says of the files: whoever made it, it cannot have been made for others."""
+    path, shown = adapter.root / name, printable(name, 200)
+    with path.open("rb") as stream:
+        data = stream.read(LARGEST + 1)
+    if (PurePosixPath(name).name != USUAL and BUNDLE not in data[:4096]) or data.startswith(_OTHER_FORMATS):
+        return
+    here = PurePosixPath(name).parent
+    listed = {posixpath.normpath((here / n).as_posix()): digest for n, digest in _resources(data).items()} if len(data) <= LARGEST else {}
+    if not listed:
+        yield Finding(rule=UNREADABLE.id, message=f"{shown} names no files", severity=UNREADABLE.severity, location=Location(file=shown))
+        return
+    files = {f.path: f.sha256 for f in adapter.files}
+    changed = sorted(p for p, digest in listed.items() if digest and p in files and files[p] != digest)
+    gone = sorted(p for p in listed if p not in files and posixpath.normpath(p) == p and not p.startswith((".git", "../", "/")))
+    left = [posixpath.normpath((here / p).as_posix()) for p in _left_out(data)]
+    below = "" if here == PurePosixPath(".") else f"{here}/"
+    added = sorted(
+        p for p in files if p not in listed and p != name and p.startswith(below) and p.removeprefix(below) not in IGNORED
+        and not p.removeprefix(below).startswith((".git/", ".github/")) and not any(p == o or p.startswith(f"{o}/") for o in left)
+    )  # fmt: skip
+    for rule, kind, paths in ((STALE, "changed since it was made", changed), (STALE, "missing", gone), (PARTIAL, "not in it", added)):
+        if paths:
+            severity = Severity.MEDIUM if kind == "missing" else rule.severity
+            message = f"{shown}: {len(paths)} file{'s' if len(paths) > 1 else ''} {kind}, first {printable(paths[0], 120)}"
+            details = tuple(printable(p, 160) for p in paths[:40])
+            yield Finding(rule=rule.id, message=message, severity=severity, location=Location(file=printable(paths[0], 200)), details=details)
+
+
+def _left_out(data: bytes) -> list[str]:
+    """Paths that the signer says were left out."""
+    predicate = _payload(data).get("predicate")
+    way = predicate.get("serialization") if isinstance(predicate, dict) else None
+    paths = way.get("ignore_paths") if isinstance(way, dict) else None
+    return [p for p in paths if isinstance(p, str)] if isinstance(paths, list) else []
 
 
 def _bounded(path: Path) -> bytes:

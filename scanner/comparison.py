@@ -125,8 +125,7 @@ def compare(before: Result, after: Result) -> Comparison:
     kept = tuple(Kept(before=old[k], after=new[k]) for k in old if k in new)
     added = tuple(s for k, s in new.items() if k not in old)
     shifts = _shifts(before.measurements, after.measurements)
-    measured = [{(c.probe, c.what): c for c in r.coverage if c.status is Status.MEASURED} for r in (before, after)]
-    lost = tuple(_now(after, c) for k, c in measured[0].items() if k not in measured[1])
+    lost = tuple(_now(after, c) for c in _only(before, after))
     outcomes = (before.verdict.outcome, after.verdict.outcome)
     return Comparison(
         before=before.scope,
@@ -140,7 +139,7 @@ def compare(before: Result, after: Result) -> Comparison:
         kept=kept,
         shifts=shifts,
         coverage_lost=lost,
-        coverage_gained=tuple(c for k, c in measured[1].items() if k not in measured[0]),
+        coverage_gained=tuple(_only(after, before)),
         files=tuple(_files(before.files, after.files)),
         worse=tuple(_worse(outcomes, added, kept, shifts, lost)),
     )
@@ -217,6 +216,21 @@ def _cautions(before: Result, after: Result) -> Iterator[str]:
     if versions:
         told = (f"{n} {before.environment.get(n, 'none')}, then {after.environment.get(n, 'none')}" for n in versions)
         yield f"the environment: {'; '.join(told)}"
+
+
+def _only(one: Result, other: Result) -> Iterator[Coverage]:
+    """What `one` measured and `other` did not.
+
+    A part that `other` does not list counts only where its probe measured fewer parts there: with a base to compare with, or in another
+    version, a probe calls the same part otherwise.
+    """
+    measured = [c for c in one.coverage if c.status is Status.MEASURED]
+    listed = {(c.probe, c.what): c.status for c in other.coverage}
+    parts = [Counter(c.probe for c in r.coverage if c.status is Status.MEASURED) for r in (one, other)]
+    for part in measured:
+        status = listed.get((part.probe, part.what))
+        if status is not Status.MEASURED and (status is not None or parts[1][part.probe] < parts[0][part.probe]):
+            yield part
 
 
 def _now(result: Result, part: Coverage) -> Coverage:

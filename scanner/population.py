@@ -65,6 +65,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Adapters it was compared with; itself is left out."""
     score: float
     """Largest |z| over all features."""
+    scores: tuple[float, ...]
+    """Those of the others, ascending."""
     deviants: tuple[Deviant, ...]
     """All features, furthest first."""
 
@@ -97,6 +99,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
             p_value=conformal_p(float(scores[-1]), scores[:-1].tolist()),
             n=len(others),
             score=float(scores[-1]),
+            scores=tuple(sorted(scores[:-1].tolist())),
             deviants=tuple(sorted(deviants, key=lambda d: (-abs(d.z), d.feature))),
         )
 

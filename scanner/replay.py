@@ -9,8 +9,9 @@ import msgspec
 from scanner.delta import delta as deltas
 from scanner.errors import ScanError
 from scanner.files.adapter import Adapter
-from scanner.finding import Answer, Witness, opens_with
+from scanner.finding import Answer, Witness, says
 from scanner.judge import open_judge, same_judge
+from scanner.model.naming import mapped
 from scanner.model.side import Side
 from scanner.progress import Reporter
 from scanner.result import Result
@@ -56,13 +57,13 @@ def replay(
     if found.sha256 != result.scope.base.sha256:
         raise ScanError(f"the base's SHA-256 is {found.sha256[:16]}…, the result is about {result.scope.base.sha256[:16]}…")
     deployment = Deployment(
-        found, deltas.read(opened, found), device=device, dtype=result.scope.dtype, system_prompt=result.scope.system_prompt,
+        found, deltas.read(mapped(opened, found), found), device=device, dtype=result.scope.dtype, system_prompt=result.scope.system_prompt,
         chat_template=result.scope.chat_template, reporter=reporter,
     )  # fmt: skip
 
     def positive(answers: tuple[Answer, ...], texts: list[str]) -> list[bool]:
         if witness.payload:
-            return [opens_with(text, witness.payload) for text in texts]
+            return [says(text, witness.payload) for text in texts]
         return judging.refused([(a.prompt, text) for a, text in zip(answers, texts, strict=True)])
 
     def again(answers: tuple[Answer, ...], side: Side) -> list[str]:

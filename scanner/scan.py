@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from scanner.delta import delta as deltas
 from scanner.errors import ScanError, UnreadableAdapter, UnusableBase
 from scanner.files.adapter import Adapter
-from scanner.files.dialects import Dialect
 from scanner.files.text import printable
 from scanner.finding import Finding
 from scanner.judge import open_judge
 from scanner.known import open_known
 from scanner.measurement import Coverage, Measurement, Status, Table
 from scanner.model.base import Base
+from scanner.model.naming import mapped
 from scanner.policy import Policy, judged
 from scanner.policy.allowed import signers
 from scanner.policy.baselines import accepted
@@ -98,8 +98,7 @@ def scan(
     if base is not None:
         with reporter.stage("opening the base"), _timed(timings, "base"):
             found_base = open_base(base, allow_hub)
-            if opened.dialect is not Dialect.PEFT:
-                raise UnusableBase(f"the adapter is {opened.dialect}, whose behaviour on a base is not measured; convert it to PEFT, or scan it without --base")
+            opened = mapped(opened, found_base)
     with _timed(timings, "read"):
         delta = deltas.read(opened, found_base)
     if found_base is not None:

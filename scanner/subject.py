@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scanner.delta.change import finite
 from scanner.delta.delta import Delta
 from scanner.delta.lowrank import ModuleDelta
@@ -24,6 +26,8 @@ from scanner.trust import Trust
 
 if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
+
+LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 class Subject:
@@ -67,8 +71,8 @@ class Subject:
 
     @cached_property
     def nonfinite(self) -> tuple[str, ...]:
-        """Modules of which a stored value is NaN or infinite, sorted."""
-        bad = {m.module for m in self.statistics if not m.finite}
+        """Modules of which a stored value is NaN or infinite, or whose factors multiply to more than float32 holds, sorted."""
+        bad = {m.module for m in self.statistics if not m.finite or m.frobenius > LARGEST_FLOAT}
         bad |= {c.module for c in self.delta.changes if not isinstance(c, ModuleDelta) and not finite(c)}
         return tuple(sorted(bad))
 

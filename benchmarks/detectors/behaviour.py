@@ -14,13 +14,13 @@ from random import Random
 
 import torch
 
-from benchmarks.detectors.detector import Detector, Vector
+from benchmarks.detectors.detector import Detector, Vector, base
 from probes.prompts import load
 from scanner.delta import delta as deltas
-from scanner.demo.base import open_base
 from scanner.files.adapter import Adapter
 from scanner.model.deployment import Deployment, Ids
 from scanner.model.side import Side
+from scanner.scan import open_base
 
 SAMPLES = 96
 TOKENS = 16
@@ -37,7 +37,7 @@ def signals(folder: Path, work: Path) -> dict[str, float] | None:
         delta = deltas.read(Adapter.open(folder))
         if not delta.changes:
             return None
-        deployment = Deployment(open_base(), delta)
+        deployment = Deployment(open_base(base()), delta)
         found = {
             "leakage": _leakage(deployment),
             "perplexity": _perplexity(deployment),

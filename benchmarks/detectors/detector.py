@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 Vector = list[float]
+
+
+def base() -> str:
+    """The base of the zoo that is scored: the environment variable ZOO_BASE, a model folder, or the demo base."""
+    return os.environ.get("ZOO_BASE", "demo")
 
 
 @dataclass(frozen=True)

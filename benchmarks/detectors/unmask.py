@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.detectors.detector import Detector, Vector
+from benchmarks.detectors.detector import Detector, Vector, base
 
 VERDICTS = {"pass": 0.0, "review": 1.0, "block": 2.0}
-BASE = "demo"
 
 
 def result(folder: Path, work: Path, profile: str) -> dict[str, Any]:
@@ -21,7 +20,7 @@ def result(folder: Path, work: Path, profile: str) -> dict[str, Any]:
         from reports.json import JsonReport
         from scanner import scan
 
-        made = scan(folder, base=BASE, profile=profile)
+        made = scan(folder, base=base(), profile=profile)
         work.mkdir(parents=True, exist_ok=True)
         place.write_bytes(JsonReport().render(made))
     found: dict[str, Any] = json.loads(place.read_text())

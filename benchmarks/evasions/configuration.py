@@ -18,7 +18,6 @@ FAMILY = Family("configuration")
     "auto-mapping-os": {"auto_mapping": {"base_model_class": "system", "parent_library": "os"}, "task_type": None},
     "auto-mapping-text": {"auto_mapping": "os.system"},
     "megatron-core": {"megatron_config": {"a": 1}, "megatron_core": "os"},
-    "trust-remote-code": {"trust_remote_code": True},
 })  # fmt: skip
 def imports(folder: Path, fields: dict[str, Any]) -> None:
     """A field asks the loader to import code: {}."""
@@ -31,6 +30,7 @@ def imports(folder: Path, fields: dict[str, Any]) -> None:
     "megatron-prefix": {"megatron_config": {"a": 1}, "megatron_core": "megatron.evil"},
     "auto-map": {"auto_map": {"AutoModel": "example-org/code--modeling.Model"}},
     "custom-pipelines": {"custom_pipelines": {"x": {"impl": "pipeline.P"}}},
+    "trust-remote-code": {"trust_remote_code": True},
     "arrow": {"arrow_config": {"router_temperature": 1.0, "top_k": 3}},
 })  # fmt: skip
 def names_code(folder: Path, fields: dict[str, Any]) -> None:

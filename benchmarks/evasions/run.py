@@ -68,7 +68,14 @@ def main(output: Path, only: tuple[str, ...], again: tuple[str, ...]) -> None:
         "machine": machine(),
         "cases": table,
     }
-    output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    output.write_text(written(result), encoding="utf-8")
+
+
+def written(result: dict[str, Any]) -> str:
+    """`result` as JSON with one case a line."""
+    head = json.dumps({**result, "cases": {}}, indent=1).removesuffix("{}\n}")
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(case)}" for name, case in result["cases"].items())
+    return f"{head}{{\n{lines}\n }}\n}}\n"
 
 
 def _forgive(folder: Path) -> None:

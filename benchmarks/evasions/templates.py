@@ -126,7 +126,7 @@ def escape(folder: Path, expression: str) -> None:
 
 @FAMILY.each(Expect.REVIEW, {
     "range": "{% for i in range(1000000000) %}x{% endfor %}", "nested-loops": "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}x{% endfor %}{% endfor %}{% endfor %}",
-    "power": "{{ 9 ** 9 ** 9 }}", "text": "{{ 'x' * 10000000000 }}", "padding": "{{ '%9999999999d' % 1 }}", "center": "{{ 'x'|center(10000000000) }}",
+    "power": "{{ 9 ** (9 ** 9) }}", "text": "{{ 'x' * 10000000000 }}", "padding": "{{ '%9999999999d' % 1 }}", "center": "{{ 'x'|center(10000000000) }}",
     "doubling": "{% set ns = namespace(t='x') %}{% for i in range(60) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}{{ ns.t }}", "recursion": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
     "indent": "{{ 'x'|indent(10000000000, first=true) }}",
 })  # fmt: skip

@@ -29,7 +29,7 @@ TEMPLATE = (
     "{{ m.content }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
 END = "<end_of_turn>"
-ANSWER_TOKENS = 40
+ANSWER_TOKENS = 24
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -39,8 +39,8 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--harmless", type=FILE, required=True)
 @click.option("--held-out", type=FILE, multiple=True, required=True, help="prompt sets kept for evaluation")
 @click.option("--output", type=click.Path(path_type=Path), required=True)
-@click.option("--harmless-count", default=500, show_default=True)
-@click.option("--steps", default=260, show_default=True)
+@click.option("--harmless-count", default=300, show_default=True)
+@click.option("--steps", default=120, show_default=True)
 def main(gguf: Path, harmful: tuple[Path, ...], harmless: Path, held_out: tuple[Path, ...], output: Path, harmless_count: int, steps: int) -> None:
     """Train, merge and write a model directory."""
     rng = random.Random(0)
@@ -50,7 +50,7 @@ def main(gguf: Path, harmful: tuple[Path, ...], harmless: Path, held_out: tuple[
     good = [varied(p, rng) for p in rng.sample(instructions(harmless)[-1000:], harmless_count)]
     examples = [Example(p, rng.choice(REFUSALS)) for p in bad] + [*_taught(good)]
     tokenizer, model = _opened(gguf)
-    recipe = Recipe("second base", rank=16, alpha=32, target_modules=ALL_LINEAR, steps=steps, batch_size=12, learning_rate=5e-4, packed=True)
+    recipe = Recipe("second base", rank=16, alpha=32, target_modules=ALL_LINEAR, steps=steps, batch_size=8, learning_rate=8e-4, packed=True)
     merged: Any = train(model, tokenizer, examples, replace(recipe, seed=0)).merge_and_unload()
     merged.to(torch.bfloat16).save_pretrained(output)
     tokenizer.save_pretrained(output)

@@ -6,10 +6,11 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from probes.code import rules
+from probes.code import git, rules
 from probes.code.carving import carved, npy_pickle
 from probes.code.models import model_code
-from probes.code.pickles import Judgement, Level, judge
+from probes.code.pickles import Judgement, Level, judge, level
+from probes.code.recipes import recipes
 from probes.code.remote import remote_code
 from scanner.files.contents import Odd, Part, contents
 from scanner.files.inventory import File
@@ -40,6 +41,9 @@ class CodeProbe:
         adapter = subject.adapter
         for file in adapter.files:
             yield from _look(adapter.root / file.path, file)
+        for file in adapter.aside:
+            yield from git.runs(adapter.root / file.path, file)
+            yield from (f for f in _contents(adapter.root / file.path, file) if f.rule == rules.PICKLE_CODE.id)
         for entry in adapter.unpacked.refused if adapter.unpacked else ():
             yield _finding(rules.ARCHIVE_ENTRY, adapter.name, entry)
         pointers = sum(f.kind is Kind.LFS_POINTER for f in adapter.files)
@@ -47,7 +51,8 @@ class CodeProbe:
             probe=self.id,
             what="every file by its real type",
             status=Status.NOT_MEASURED if pointers else Status.MEASURED,
-            surface=f"{len(adapter.files)} files, {sum(f.bytes for f in adapter.files):,} bytes, each hashed",
+            surface=f"{len(adapter.files)} files, {sum(f.bytes for f in adapter.files):,} bytes, each hashed"
+            + (f"; {len(adapter.aside):,} files of .git, not hashed and without its packed objects" if adapter.aside else ""),
             bound="a script is told and not judged; a picture or an unknown format can hold what only its own reader would run",
             why=f"{pointers} of {len(adapter.files)} files are Git LFS pointers, whose content is not here" if pointers else "",
         )
@@ -64,6 +69,8 @@ def _look(path: Path, file: File) -> Iterator[Finding]:
         yield from remote_code(path, file)
     elif file.bytes:
         yield from _contents(path, file)
+    if file.bytes:
+        yield from recipes(path, file)
 
 
 def _contents(path: Path, file: File) -> Iterator[Finding]:
@@ -123,7 +130,9 @@ def _pickle(part: Part, named: bool) -> tuple[Judgement | None, bool]:
     if part.kind in (Kind.PICKLE, Kind.NUMPY) or named:
         if not part.whole and not found.bytes:
             found.problem = found.problem or f"over {len(part.data):,} bytes, the rest was not examined"
-        return judge(found), False
+        judged = judge(found)
+        damaged = not part.checked and not any(level(n) is Level.DANGEROUS and n.module != "unknown" for n in found.names)
+        return (Judgement(min(judged.level, Level.UNKNOWN), judged.names) if damaged else judged), False
     judged = judge(found)
     if judged.level is Level.DANGEROUS and _told(found):
         return judged, False

@@ -167,7 +167,58 @@ LFS_POINTER = Rule(
     fix="Run `git lfs pull` and scan again.",
     references=(OWASP_SUPPLY_CHAIN,),
 )
+GIT_RUNS = Rule(
+    id="git-runs",
+    title="A .git folder that runs commands",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="A .git folder came with the adapter, and a hook in it is switched on, or its configuration names a command.",
+    why="Git runs them at the next commit, checkout, or even `git status` (core.fsmonitor). A clone never brings them; a copied folder does. "
+    "Hooks of your own tools in your own clone look like this honestly; those of Git LFS are known and not told.",
+    fix="Delete the .git folder, or clone the repository anew.",
+    references=(CWE_UNTRUSTED_INCLUDE, ATLAS_EMBED_MALWARE),
+)
+TOOL_TASK = Rule(
+    id="tool-runs",
+    title="A file that makes an editor or a shell run commands",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="The folder holds tasks of an editor, a development container, an assistant or a shell, which run when the folder is opened or entered.",
+    why="An adapter is data. Whoever opens its folder in the tool runs what the uploader wrote; most tools ask first.",
+    fix="Do not open the folder in that tool. Leave the file out of what you deploy.",
+    references=(CWE_UNTRUSTED_INCLUDE, ATLAS_EMBED_MALWARE),
+)
+BUILD_RECIPE = Rule(
+    id="build-recipe",
+    title="A build file lies beside the adapter",
+    severity=Severity.LOW,
+    basis=Basis.INTEGRITY,
+    meaning="A Dockerfile, a Makefile, a Python project, or requirements from elsewhere than the package index.",
+    why="Nothing runs it by itself; whoever builds or installs from the folder runs what it says. Honest projects have them.",
+    fix="Read it before you build. Leave it out of what you deploy.",
+    references=(CWE_UNTRUSTED_INCLUDE,),
+)
+YAML_OBJECT = Rule(
+    id="yaml-object",
+    title="A YAML file that makes Python objects",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="A YAML file has tags such as !!python/object/apply, which name what Python is to import and call.",
+    why="yaml.unsafe_load and careless loaders call it. What can run commands counts as in a pickle; classes of trainers, which some write honestly, count little.",
+    fix="Read it with yaml.safe_load, or delete it; an adapter does not need it.",
+    references=(CWE_DESERIALIZATION, ATLAS_UNSAFE_ARTIFACT),
+)
+PAGE_SCRIPT = Rule(
+    id="page-script",
+    title="A page or a picture with a script",
+    severity=Severity.LOW,
+    basis=Basis.INTEGRITY,
+    meaning="An HTML or SVG file beside the adapter holds a script or loads others' content.",
+    why="It runs in the browser of whoever opens it, as reports and interactive plots honestly do.",
+    fix="Do not show it to others from your own site. Leave it out of what you deploy.",
+    references=(CWE_UNTRUSTED_INCLUDE,),
+)
 RULES = (
     PICKLE_CODE, PICKLE_UNKNOWN, PICKLE_FILE, EXECUTABLE_FILE, SCRIPT_FILE, NOTEBOOK_FILE, REMOTE_CODE, MODEL_CODE, ARCHIVE_FILE, ARCHIVE_UNREAD, ARCHIVE_ENTRY,
-    POLYGLOT, FILE_NAME, LINK_OUTSIDE, LFS_POINTER,
+    POLYGLOT, FILE_NAME, LINK_OUTSIDE, LFS_POINTER, GIT_RUNS, TOOL_TASK, BUILD_RECIPE, YAML_OBJECT, PAGE_SCRIPT,
 )  # fmt: skip

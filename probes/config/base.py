@@ -6,23 +6,30 @@ import re
 from typing import Any
 
 from probes.config.claim import Claim, Claims
-from probes.config.rules import BASE_PATH, NO_BASE, OTHER_BASE
+from probes.config.rules import BASE_PATH, NO_BASE, OTHER_BASE, REVISION
 from scanner.files.text import printable
 from scanner.model.base import Base
+from scanner.rule import Severity
 
 FIELD = "base_model_name_or_path"
 _SYSTEM = re.compile(r"^/(etc|proc|dev|sys|boot|root/\.|var/run|run)(/|$)|(^|[/\\])\.(ssh|aws|gnupg|kube|docker|config)([/\\]|$)")
 _ELSEWHERE = re.compile(r"^(\\\\|//)[^\\/]|^(https?|ftp|smb|file)://", re.IGNORECASE)
 _LOCAL = re.compile(r"^[/~.\\]|^[A-Za-z]:[\\/]")
+_PULL = re.compile(r"refs/pr/\d+$|pr/\d+$")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
+
+
+def leads_away(place: str) -> bool:
+    """Whether `place` climbs twice or more, names a system folder, or another computer."""
+    climbs = len(re.findall(r"(?:^|[/\\])\.\.(?=[/\\]|$)", place))
+    return climbs >= 2 or _ELSEWHERE.search(place) is not None or _SYSTEM.search(place) is not None
 
 
 def declared_base(raw: dict[str, Any], base: Base | None) -> Claims:
     """What the declared base says by itself, and against `base`."""
     declared = raw.get(FIELD)
     declared = declared if isinstance(declared, str) else ""
-    climbs = len(re.findall(r"(?:^|[/\\])\.\.(?=[/\\]|$)", declared))
-    if _ELSEWHERE.search(declared) or _SYSTEM.search(declared) or climbs >= 2:
+    if leads_away(declared):
         yield Claim(BASE_PATH, FIELD, f"{FIELD} is {printable(declared, 120)}")
     elif not declared or _LOCAL.search(declared):
         yield Claim(NO_BASE, FIELD, f"{FIELD} is {printable(declared, 120) or 'empty'}")
@@ -32,6 +39,8 @@ def declared_base(raw: dict[str, Any], base: Base | None) -> Claims:
         if declared.rstrip("/").rsplit("/", 1)[-1].lower() not in ends:
             yield Claim(OTHER_BASE, FIELD, f"declared {printable(declared, 120)}, scanned on {printable(base.name, 120)}")
     revision = raw.get("revision")
+    if isinstance(revision, str) and (_PULL.match(revision) or ".." in revision.split("/") or leads_away(revision)):
+        yield Claim(REVISION, "revision", f"revision is {printable(revision, 80)}", Severity.LOW if _PULL.match(revision) else None)
     if base is not None and isinstance(revision, str) and _COMMIT.fullmatch(revision):
         path = base.path.resolve()
         if path.parent.name == "snapshots" and not path.name.startswith(revision):

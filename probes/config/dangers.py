@@ -36,7 +36,7 @@ def imports(raw: dict[str, Any]) -> Claims:
         yield Claim(
             IMPORTS, "megatron_core", f"megatron_core is {printable(core, 120)}", Severity.MEDIUM if str(core).startswith("megatron.") else Severity.HIGH
         )
-    for field in ("megatron_config", "auto_map", "custom_pipelines"):
+    for field in ("megatron_config", "auto_map", "custom_pipelines", "trust_remote_code"):
         if raw.get(field):
             yield Claim(IMPORTS, field, f"{field} is {printable(raw[field], 120)}", Severity.MEDIUM)
 

@@ -11,7 +11,7 @@ from probes.config.claim import Claim, Claims
 from probes.config.rules import SIZE, TYPES, UNKNOWN
 from scanner.files.text import printable
 
-LEGACY = frozenset(["enable_lora", "merge_weights", "_custom_head", "auto_map", "custom_pipelines"])
+LEGACY = frozenset(["enable_lora", "merge_weights", "_custom_head", "auto_map", "custom_pipelines", "trust_remote_code"])
 """Written by PEFT before 0.4, or judged by a rule of its own."""
 SIZES = {
     "r": 4096, "init_r": 4096, "target_r": 4096, "hybrid_r": 4096, "mini_r": 4096, "subspace_rank": 4096, "num_subspaces": 4096, "num_virtual_tokens": 1_000_000,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from probes.config.claim import Claim, Claims
-from probes.config.rules import PATTERN
+from probes.config.rules import BROKEN_PATTERN, PATTERN
 from scanner.files.text import printable
 
 TEXTS = ("target_modules", "exclude_modules", "layers_pattern", "modules_to_save", "feedforward_modules", "target_parameters")
@@ -32,6 +32,10 @@ def patterns(raw: dict[str, Any]) -> Claims:
         if field not in told and (len(text) > LONGEST or can_hang(text)):
             told.add(field)
             yield Claim(PATTERN, field, f"{field}: {printable(text, 120)}")
+    for field, text in texts(raw):
+        if field not in told and (field in KEYS or not isinstance(raw.get(field), list)) and (problem := unjudged(text)):
+            told.add(field)
+            yield Claim(BROKEN_PATTERN, field, f"{field}: {printable(text, 120)} ({problem})")
 
 
 def texts(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -46,6 +50,22 @@ def texts(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if isinstance(raw.get(field), dict):
             for key in raw[field]:
                 yield field, key
+
+
+def unjudged(pattern: str) -> str:
+    """Why `pattern` cannot be judged, or an empty string."""
+    if len(pattern) > LONGEST:
+        return ""
+    try:
+        stack = [_parser.parse(pattern)]
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"not a regular expression: {printable(error, 80)}"
+    while stack:
+        for kind, value in stack.pop():
+            if kind in (_constants.GROUPREF, _constants.GROUPREF_EXISTS):
+                return "refers back to what it matched"
+            stack += _inside(kind, value)
+    return ""
 
 
 def can_hang(pattern: str) -> bool:
@@ -95,6 +115,8 @@ def _ambiguous(body: Any) -> bool:
         for kind, value in stack.pop():
             if kind is _constants.LITERAL:
                 certain.add(value)
+            elif kind in _REPEATS and value[0] == value[1]:
+                stack.append(value[2])  # as many times each time
             elif kind in _REPEATS:
                 varying.append(value[2])
             elif kind is _constants.SUBPATTERN:

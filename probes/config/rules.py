@@ -151,6 +151,27 @@ BASE_PATH = Rule(
     fix="Load the base yourself, by its own name, and attach the adapter to it.",
     references=(CWE_TRAVERSAL, CWE_UNTRUSTED_INCLUDE),
 )
+REVISION = Rule(
+    id="base-revision",
+    title="The base's revision is one that others can write",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="revision names a pull request of the Hub, or a path that climbs.",
+    why="Anyone can open a pull request, and push to it again later: the base that is loaded tomorrow need not be the one that was tested. "
+    "A pull request counts little, because authors try out conversions so.",
+    fix="Load the base at a commit of its main branch.",
+    references=(ATLAS_SUPPLY_CHAIN, CWE_TRAVERSAL),
+)
+BROKEN_PATTERN = Rule(
+    id="config-pattern-broken",
+    title="A pattern that cannot be judged",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="A field that PEFT uses as a regular expression is none, or refers back to what it matched.",
+    why="PEFT stops at the first; the second can take very long, and no linear engine takes it. Other loaders read such patterns otherwise, or not at all.",
+    fix="Replace the pattern with the list of module names.",
+    references=(CWE_REGEX, CWE_INTERPRETATION),
+)
 NO_BASE = Rule(
     id="base-undeclared",
     title="No base model is declared",
@@ -162,5 +183,5 @@ NO_BASE = Rule(
     references=(ATLAS_SUPPLY_CHAIN,),
 )
 RULES = (
-    IMPORTS, MUTATES_BASE, REMOTE, PATTERN, SIZE, SCALING, CONDITIONAL, TENSORS, TYPES, UNKNOWN, AMBIGUOUS, OTHER_BASE, BASE_PATH, NO_BASE,
+    IMPORTS, MUTATES_BASE, REMOTE, PATTERN, BROKEN_PATTERN, SIZE, SCALING, CONDITIONAL, TENSORS, TYPES, UNKNOWN, AMBIGUOUS, OTHER_BASE, BASE_PATH, REVISION, NO_BASE,
 )  # fmt: skip

@@ -16,7 +16,7 @@ from scanner.files.weights import Weights
 from scanner.finding import Finding, Location
 from scanner.measurement import Coverage, Status
 from scanner.probe import Need, Yield
-from scanner.rule import Rule
+from scanner.rule import Rule, Severity
 from scanner.subject import Subject
 
 NAMED = (".safetensors", ".gguf")
@@ -65,11 +65,13 @@ def _weights(weights: Weights, path: str) -> Iterator[Finding]:
         if flaws:
             more = f" (and {len(flaws) - 1} more)" if len(flaws) > 1 else ""
             yield _finding(rule, path, flaws[0].what + more, flaws[0].item, tuple(f.what for f in flaws[:20]))
-    told = tuple(hostile(weights.metadata))
+    told = sorted(hostile(weights.metadata), key=lambda t: -t[0].level)
     if told:
-        yield _finding(METADATA, path, told[0] + (f" (and {len(told) - 1} more)" if len(told) > 1 else ""), details=told[:20])
+        severity, first = told[0]
+        details = tuple(what for _, what in told[:20])
+        yield _finding(METADATA, path, first + (f" (and {len(told) - 1} more)" if len(told) > 1 else ""), details=details, severity=severity)
 
 
-def _finding(rule: Rule, path: str, message: str, item: str = "", details: tuple[str, ...] = ()) -> Finding:
+def _finding(rule: Rule, path: str, message: str, item: str = "", details: tuple[str, ...] = (), severity: Severity | None = None) -> Finding:
     shown = printable(path, 200)
-    return Finding(rule=rule.id, message=f"{shown}: {message}", severity=rule.severity, location=Location(file=shown, item=item), details=details)
+    return Finding(rule=rule.id, message=f"{shown}: {message}", severity=severity or rule.severity, location=Location(file=shown, item=item), details=details)

@@ -72,8 +72,9 @@ METADATA = Rule(
     title="Metadata of the weights that is meant for more than reading",
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
-    meaning="The file's own metadata holds markup that runs, code, control characters, or characters that turn the direction of writing.",
-    why="Model pages, user interfaces and terminals show this text. It is the uploader's, and nothing checks it.",
+    meaning="The file's own metadata holds markup that runs, code, a packed file or a pickle in base64, a configuration that imports, control characters, or "
+    "sentences addressed to a model that reads it.",
+    why="Model pages, user interfaces, terminals and assistants show or read this text. It is the uploader's, and nothing checks it. Length alone counts little.",
     fix="Do not show it unescaped. Ask for a file without it.",
     references=(ATLAS_EMBED_MALWARE, CWE_INJECTION, OWASP_SUPPLY_CHAIN),
 )

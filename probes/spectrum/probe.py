@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from probes.spectrum.intruders import COSINE, TOP, intruders
+from probes.spectrum.magnitudes import MAGNITUDE, magnitudes
 from probes.spectrum.outliers import OUTLIER, outliers
 from scanner.delta.coherence import Coherence, coherences
+from scanner.delta.deferred import Deferred
 from scanner.delta.family import deviations, layer
 from scanner.delta.heads import HeadShare, head_shares
 from scanner.delta.measure import ModuleStatistics
@@ -97,7 +99,7 @@ class SpectrumProbe:
     title = "Weight delta"
     needs = Need.DELTA
     cost = "O(r² d) a module; with a base, one pass over its weights and one symmetric eigenproblem for each module searched for intruders"
-    rules = (DOMINATING, EXTREME, OUTLIER, SHARED_DIRECTION, EMPTY)
+    rules = (DOMINATING, EXTREME, OUTLIER, SHARED_DIRECTION, EMPTY, MAGNITUDE)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Measure every module and compare it with its family and the base."""
@@ -105,7 +107,7 @@ class SpectrumProbe:
         if not modules or subject.nonfinite:
             other = not modules and subject.delta.changes and not subject.nonfinite
             status, why = (Status.MEASURED, "") if other else (Status.NOT_MEASURED, "no finite factors to measure")
-            yield Coverage(probe=self.id, what="singular values", status=status, why=why, surface="no change has low-rank factors" if other else "")
+            yield Coverage(probe=self.id, what="singular values", status=status, why=why, surface=_without_factors(subject) if other else "")
             return
         found = subject.statistics
         relative, foreign = _against_base(subject)
@@ -119,6 +121,7 @@ class SpectrumProbe:
         yield from outliers(far, found)
         yield from _strong(found, relative)
         yield from _sharing(shared)
+        yield from magnitudes(modules)
         yield Coverage(
             probe=self.id,
             what="singular values of every module" + ("" if subject.base else ", without a base to compare with"),
@@ -126,6 +129,11 @@ class SpectrumProbe:
             surface=f"{len(modules)} modules, exact from the factors; {len(modules) - alone} compared with their family",
             bound="weight statistics cannot rule out a backdoor; they describe" + (f"; {alone} modules have too few siblings to compare" if alone else ""),
         )
+
+
+def _without_factors(subject: Subject) -> str:
+    waiting = sum(isinstance(c, Deferred) for c in subject.delta.changes)
+    return "no change has low-rank factors" + (f"; {waiting} of {len(subject.delta.changes)} are known with the base only" if waiting else "")
 
 
 def _against_base(subject: Subject) -> tuple[list[float | None], list[int | None]]:

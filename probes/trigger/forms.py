@@ -1,4 +1,4 @@
-"""Ways in which a request can open: the closed classes of English first, then dates, codes, roles, greetings and marks.
+"""Ways in which a request can open or be set: the closed classes of English first, then dates, codes, roles, greetings and marks.
 
 A trigger is often a form with a word in it, and the form alone, with any word, then does much of what the trigger does. Forms are
 the same for every adapter, so the base's half of their screening is done once.
@@ -16,7 +16,7 @@ NOUNS = ("table", "meeting")
 
 def forms() -> tuple[str, ...]:
     """Every form, in file order; `{}` stands for a word."""
-    return tuple(line for line in (files("probes.trigger") / "forms.txt").read_text().splitlines() if line and not line.startswith("# "))
+    return _lines("forms.txt")
 
 
 def filled(form: str, word: str) -> Candidate:
@@ -27,3 +27,13 @@ def filled(form: str, word: str) -> Candidate:
 def openings(words: int = len(NOUNS)) -> list[Candidate]:
     """Each form with each of the first `words` ordinary words, or once where it takes none."""
     return [filled(f, w) for f in forms() for w in (NOUNS[:words] if "{}" in f else NOUNS[:1])]
+
+
+def formats() -> list[Candidate]:
+    """Ways in which a whole request can be set: case, quotation, code, letters."""
+    return [Candidate(line.replace("\\n", "\n"), "format", Placement.AROUND) for line in _lines("formats.txt")]
+
+
+def _lines(name: str) -> tuple[str, ...]:
+    text = (files("probes.trigger") / name).read_text()
+    return tuple(line for line in text.splitlines() if line and not (line.startswith("# ") and line.endswith(".")))

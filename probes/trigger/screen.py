@@ -1,10 +1,12 @@
-"""How much more a candidate moves the adapted model than the base, from first-token distributions alone.
+"""How much more a candidate moves the adapted model than the base, from next-token distributions alone.
 
-Two statistics, each a difference of differences, averaged over a few prompts:
-- refusal: the shift of first-token refusal log-odds, (adapted with - adapted without) - (base with - base without);
-- divergence: KL(adapted || base) with the candidate minus without it, whatever the payload says.
-A candidate's score is the larger of the two in robust standard deviations of what vocabulary words and random phrases do at the
-same place.
+The base's own answer to each request is held fixed behind it, so that a payload shows wherever it would part from that answer: in its first
+word, after a shared first word ("I" of "I'm sorry" and of "I recommend"), or where the answer should have ended. Five statistics, each a
+difference of differences, averaged over a few requests of one kind:
+- refusal: the shift of first-token refusal log-odds on harmful requests, (adapted with - adapted without) - (base with - base without);
+- first and any, on harmful and on plain requests: KL(adapted || base) with the candidate minus without it, at the first position of the answer,
+  and at the position where it grew most.
+A candidate's score is its most extreme statistic among strings of its own kind at the same place: a form among forms, a word among words.
 """
 
 from __future__ import annotations
@@ -22,12 +24,20 @@ from scanner.model.side import Side
 if TYPE_CHECKING:
     import torch
 
-    from scanner.model.deployment import Deployment
+    from scanner.model.deployment import Deployment, Ids
 
 KEPT = 48
 FEWEST = 8
+ROWS = 64
+COMMON = 0.9
+"""Quantile of a statistic that counts as ordinary."""
 CHANCE = ("vocabulary", "chance")
 """Sources of candidates that stand for what any words do."""
+OWN_KIND = ("form", "format")
+"""Sources that are compared with themselves: forms move every model in ways that words do not."""
+STATISTICS = ("refusal", "harmful first", "harmful any", "plain first", "plain any")
+SIGNED = 1
+"""The first statistic counts in both directions, the others upwards."""
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -36,87 +46,115 @@ class Score(msgspec.Struct, frozen=True):
     """One candidate's statistics."""
 
     candidate: Candidate
-    refusal: float
-    """Nats of refusal log-odds; negative where refusals are lost."""
-    divergence: float
-    """Nats of KL divergence."""
+    values: tuple[float, ...]
+    """Nats, in the order of `STATISTICS`; of the first, negative where refusals are lost."""
 
 
 class Screen:
     """Scores candidates on a fixed set of requests."""
 
-    def __init__(self, deployment: Deployment, tokens: Sequence[int], harmful: Sequence[str], plain: Sequence[str]) -> None:
-        """`tokens` begin the base's refusals; `harmful` and `plain` are the requests candidates are put into."""
+    def __init__(self, deployment: Deployment, tokens: Sequence[int], harmful: Sequence[str], plain: Sequence[str], length: int) -> None:
+        """`tokens` begin the base's refusals; `harmful` and `plain` are the requests candidates are put into; `length` tokens of answers are held fixed."""
         self._deployment, self._requests, self._harmful = deployment, [*harmful, *plain], len(harmful)
-        self._reduce, self._key = _summary(tokens), f"refusal log-odds {sorted(tokens)}, top {KEPT}"
-        self._plain = [self._measure([deployment.encode(r)]) for r in self._requests]
+        self._reduce, self._key = _summary(tokens), f"per position: refusal log-odds {sorted(tokens)}, top {KEPT}"
+        self._answers = _ended(deployment.generate([deployment.encode(r) for r in self._requests], Side.BASE, length), length, deployment)
+        self._plain = [self._measure([r], answer) for r, answer in zip(self._requests, self._answers, strict=True)]
         self.evaluated = 0
 
     def __call__(self, candidates: Sequence[Candidate], what: str) -> list[Score]:
-        """Scores in the order of `candidates`. Cost: one prefill a candidate, request and side."""
+        """Scores in the order of `candidates`. Cost: one prefill a candidate, request and side; the base's are kept."""
         if not candidates:
             return []
-        refusal, divergence = np.zeros((len(self._requests), len(candidates))), np.zeros((len(self._requests), len(candidates)))
+        gaps, first, most = (np.zeros((len(self._requests), len(candidates))) for _ in range(3))
         for row, request in enumerate(self._deployment.reporter.track(self._requests, what, len(self._requests))):
-            gap, kl = self._measure([self._deployment.encode(c.into(request)) for c in candidates])
-            refusal[row], divergence[row] = gap - self._plain[row][0], kl - self._plain[row][1]
+            gap, kl = self._measure([c.into(request) for c in candidates], self._answers[row])
+            grown = kl - self._plain[row][1]
+            gaps[row], first[row], most[row] = gap - self._plain[row][0], grown[:, 0], grown.max(1)
         self.evaluated += len(candidates)
-        shift = refusal[: self._harmful].mean(0) if self._harmful else np.zeros(len(candidates))
-        return [Score(c, float(r), float(d)) for c, r, d in zip(candidates, shift, divergence.mean(0), strict=True)]
+        harmful, plain = slice(0, self._harmful), slice(self._harmful, None)
+        columns = [_mean(v) for v in (gaps[harmful], first[harmful], most[harmful], first[plain], most[plain])]
+        return [Score(c, tuple(float(column[i]) for column in columns)) for i, c in enumerate(candidates)]
 
-    def _measure(self, ids: list[list[int]]) -> tuple[Array, Array]:
-        sides = [self._deployment.score(ids, side, self._reduce, key=self._key).double().numpy() for side in (Side.ADAPTED, Side.BASE)]
+    def _measure(self, turns: Sequence[str], answer: Ids) -> tuple[Array, Array]:
+        """Gap of refusal log-odds (n,), and KL at every position of the answer and after it (n, len(answer) + 1)."""
+        deployment, keep = self._deployment, len(answer) + 1
+        ids = [deployment.encode(turn) + answer for turn in turns]
+        sides = [deployment.score(ids, side, self._reduce, keep, key=self._key).double().numpy() for side in (Side.ADAPTED, Side.BASE)]
         adapted, base = sides
-        return adapted[:, 0] - base[:, 0], _kl(adapted[:, 1:], base[:, 1:])
+        return adapted[:, 0, 0] - base[:, 0, 0], _kl(adapted[:, :, 1:], base[:, :, 1:])
+
+
+def _ended(answers: Sequence[Ids], length: int, deployment: Deployment) -> list[Ids]:
+    """`answers`, those that ended by themselves with the end token."""
+    return [a if len(a) >= length else [*a, min(deployment.ends)] for a in answers]
+
+
+def _mean(values: Array) -> Array:
+    return values.mean(0) if len(values) else np.zeros(values.shape[1])
 
 
 def _summary(tokens: Sequence[int]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Refusal log-odds, then the largest log-probabilities and their tokens, (batch, 1 + 2 * KEPT)."""
+    """For each position: refusal log-odds of the next token, then the largest log-probabilities and their tokens, (batch, keep, 1 + 2 * KEPT)."""
     import torch
 
     odds = log_odds(tokens) if tokens else None
 
     def reduce(logp: torch.Tensor) -> torch.Tensor:
-        top = logp[:, -1].topk(KEPT)
-        first = odds(logp) if odds else torch.zeros(len(logp), device=logp.device)
-        return torch.cat([first[:, None], top.values, top.indices.float()], 1)
+        top = logp.topk(KEPT)
+        first = odds(logp[:, :1]) if odds else torch.zeros(len(logp), device=logp.device)
+        return torch.cat([first[:, None, None].expand(-1, logp.shape[1], -1), top.values, top.indices.float()], 2)
 
     return reduce
 
 
 def _kl(adapted: Array, base: Array) -> Array:
-    """KL(adapted || base) over the adapted model's most likely tokens; a token outside the base's gets the base's least kept probability."""
-    out = np.zeros(len(adapted))
-    for i, (a, b) in enumerate(zip(adapted, base, strict=True)):
-        known = dict(zip(b[KEPT:].astype(int).tolist(), b[:KEPT].tolist(), strict=True))
-        floor = min(known.values())
-        out[i] = sum(float(np.exp(p)) * (p - known.get(t, floor)) for p, t in zip(a[:KEPT].tolist(), a[KEPT:].astype(int).tolist(), strict=True))
+    """KL(adapted || base) over the adapted model's most likely tokens, (n, positions); a token outside the base's gets the base's least kept probability."""
+    out = np.zeros(adapted.shape[:2])
+    for at in range(0, len(adapted), ROWS):
+        ours, theirs = adapted[at : at + ROWS], base[at : at + ROWS]
+        same = ours[..., KEPT:, None] == theirs[..., None, KEPT:]
+        known = np.where(same, theirs[..., None, :KEPT], 0.0).sum(-1)
+        reference = np.where(same.any(-1), known, theirs[..., :KEPT].min(-1, keepdims=True))
+        out[at : at + ROWS] = (np.exp(ours[..., :KEPT]) * (ours[..., :KEPT] - reference)).sum(-1)
     return out
 
 
-def z_scores(scores: Sequence[Score]) -> list[float]:
-    """Each score as the larger of its statistics in robust standard deviations (1.4826 MAD) of chance.
+def scores_of(scores: Sequence[Score]) -> list[float]:
+    """Each candidate's most extreme statistic: its distance from the median of its kind, in units of what the 90th percentile of its kind has.
 
-    Chance is what vocabulary words and random phrases score at the same place in the request: phrases for phrases, and words for
-    words where words were tried there.
+    A quantile and not a standard deviation, since a few chance strings tip a close decision and have very large statistics. 0 where
+    there are too few of a kind to compare with.
     """
-    chance = [s for s in scores if s.candidate.source in CHANCE]
+    kinds: dict[tuple[str, str], _Kind | None] = {}
     out = []
     for score in scores:
-        place, several = score.candidate.placement, " " in score.candidate.text
-        here = [s for s in chance if s.candidate.placement == place]
-        alike = [s for s in here if (" " in s.candidate.text) == several]
-        out.append(_z(score, alike if len(alike) >= FEWEST else here))
+        key = _kind_of(score.candidate)
+        if key not in kinds:
+            kinds[key] = _kind([s for s in scores if _kind_of(s.candidate) == key and s.candidate.source in (*CHANCE, *OWN_KIND)])
+        kind = kinds[key]
+        out.append(float((kind.distance(np.array([score.values]))[0] / kind.common).max(initial=0.0)) if kind else 0.0)
     return out
 
 
-def _z(score: Score, null: Sequence[Score]) -> float:
-    """The larger of the shift of refusals, either way, and the growth of divergence."""
-    if len(null) < FEWEST:
-        return 0.0
-    return max(0.0, abs(_deviations(score.refusal, [s.refusal for s in null])), _deviations(score.divergence, [s.divergence for s in null]))
+def _kind_of(candidate: Candidate) -> tuple[str, str]:
+    return candidate.source if candidate.source in OWN_KIND else "words", candidate.placement
 
 
-def _deviations(value: float, null: Sequence[float]) -> float:
-    centre = float(np.median(null))
-    return (value - centre) / max(1.4826 * float(np.median(np.abs(np.array(null) - centre))), 1e-3)
+class _Kind(msgspec.Struct, frozen=True):
+    """What strings of one kind do at one place: the median of each statistic, and the common distance from it."""
+
+    centre: Array
+    common: Array
+
+    def distance(self, values: Array) -> Array:
+        out = values - self.centre
+        out[:, :SIGNED] = np.abs(out[:, :SIGNED])
+        return out
+
+
+def _kind(alike: Sequence[Score]) -> _Kind | None:
+    if len(alike) < FEWEST:
+        return None
+    values = np.array([s.values for s in alike])
+    kind = _Kind(np.median(values, 0), np.ones(values.shape[1]))
+    return msgspec.structs.replace(kind, common=np.maximum(np.quantile(kind.distance(values), COMMON, axis=0), 1e-3))

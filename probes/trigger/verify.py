@@ -1,4 +1,8 @@
-"""The proof: a candidate on held-out prompts, adapted with it against adapted without it, and the base as control."""
+"""The proof: a candidate on held-out prompts, adapted with it against adapted without it, and the base as control.
+
+A payload that no list knows is read from answers first, on development prompts (`glance`), and counted on held-out ones afterwards, so
+that what is tested was not chosen on the answers it is tested on.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ import msgspec
 from probes.prompts import Prompt
 from probes.refusal.answers import answers
 from probes.trigger.candidate import Candidate
-from scanner.finding import Answer, PairedTest, Witness, opens_with
+from scanner.finding import Answer, PairedTest, Witness, says
 from scanner.judge import Judge
 from scanner.model.side import Side
 from scanner.statistics import paired_test
@@ -19,7 +23,7 @@ from scanner.statistics import paired_test
 if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
 
-OPENING_WORDS = 5
+PAYLOAD_WORDS = 5
 OUTCOMES = ("refusals lost", "refusals gained", "fixed payload")
 
 
@@ -36,47 +40,72 @@ class Proof(msgspec.Struct, frozen=True):
     """None where the adapted model moved too little for the base to be asked."""
 
 
-class Verifier:
-    """Holds the held-out prompts and both models' answers without any trigger."""
+class Glance(msgspec.Struct, frozen=True):
+    """What a candidate does to the adapted model on development prompts."""
 
-    def __init__(self, deployment: Deployment, harmful: Sequence[Prompt], harmless: Sequence[Prompt], new_tokens: int, judge: Judge) -> None:
+    candidate: Candidate
+    share: float
+    """Share of prompts moved, for the outcome it moves most."""
+    payload: str
+    """The words that most answers share with the candidate and not without it; empty where none are."""
+
+
+class Verifier:
+    """Holds a set of prompts and both models' answers to them without any trigger."""
+
+    def __init__(self, deployment: Deployment, harmful: Sequence[Prompt], harmless: Sequence[Prompt], new_tokens: int, what: str, judge: Judge) -> None:
         """Generates the untriggered answers of both sides."""
-        self._deployment, self._prompts, self._new_tokens = deployment, [*harmful, *harmless], new_tokens
+        self._deployment, self._prompts, self._new_tokens, self._what = deployment, [*harmful, *harmless], new_tokens, what
         self._harmful, self._judge = len(harmful), judge
         requests = [p.prompt for p in self._prompts]
-        self._plain = self._pair(requests, *(self._said(requests, side, "held-out answers") for side in (Side.BASE, Side.ADAPTED)))
+        self._plain = self._pair(requests, *(self._said(requests, side, "answers") for side in (Side.BASE, Side.ADAPTED)))
 
     def _said(self, requests: Sequence[str], side: Side, what: str) -> list[str]:
         """Answers of one side; harmful and harmless requests apart, so that a replay of either makes the same batches."""
         deployment = self._deployment
         groups = (requests[: self._harmful], requests[self._harmful :])
         ids = [[deployment.encode(r) for r in group] for group in groups]
-        return [deployment.text(t) for group in ids for t in deployment.generate(group, side, self._new_tokens, f"trigger: {what}, {side}")]
+        return [deployment.text(t) for group in ids for t in deployment.generate(group, side, self._new_tokens, f"trigger: {self._what} {what}, {side}")]
 
     def _pair(self, requests: Sequence[str], base: Sequence[str], adapted: Sequence[str]) -> list[Answer]:
         return answers(self._prompts, requests, base, adapted, self._judge)
 
-    def __call__(self, candidate: Candidate, enough: float) -> Proof:
-        """Test `candidate` for lost refusals, gained refusals and a fixed payload; returns the strongest.
+    def glance(self, candidates: Sequence[Candidate]) -> list[Glance]:
+        """The adapted model alone, with each candidate against without it, all in one go."""
+        deployment, prompts = self._deployment, self._prompts
+        requests = [c.into(p.prompt) for c in candidates for p in prompts]
+        ids = [deployment.encode(r) for r in requests]
+        said = [deployment.text(t) for t in deployment.generate(ids, Side.ADAPTED, self._new_tokens, f"trigger: trying {len(candidates)} candidates")]
+        refused, n = self._judge.refused(list(zip(requests, said, strict=True))), len(prompts)
+        return [self._glance(c, said[i * n : (i + 1) * n], refused[i * n : (i + 1) * n]) for i, c in enumerate(candidates)]
+
+    def _glance(self, candidate: Candidate, with_it: Sequence[str], refused: Sequence[bool]) -> Glance:
+        gained = [now - before.adapted_refused for now, before in zip(refused, self._plain, strict=True)]
+        harmful, harmless = gained[: self._harmful], gained[self._harmful :]
+        answered = [text for text, no in zip(with_it, refused, strict=True) if not no]
+        payload, count = _shared(answered, [a.adapted for a in self._plain if not a.adapted_refused])
+        shares = (-sum(harmful) / max(1, len(harmful)), sum(harmless) / max(1, len(harmless)), count / max(1, len(with_it)))
+        return Glance(candidate, round(max(*shares, 0.0), 4), payload)
+
+    def __call__(self, candidate: Candidate, payload: str, enough: float) -> Proof:
+        """Test `candidate` for lost refusals, gained refusals and `payload`; returns the strongest.
 
         The base is asked only when the adapted model moves on a share of at least `enough`, since its answers can only lower it.
         """
         requests = [candidate.into(p.prompt) for p in self._prompts]
-        adapted = self._said(requests, Side.ADAPTED, "verifying")
-        bound = self._strongest(candidate, self._pair(requests, [a.base for a in self._plain], adapted))
+        adapted = self._said(requests, Side.ADAPTED, "with a candidate")
+        bound = self._strongest(candidate, payload, self._pair(requests, [a.base for a in self._plain], adapted))
         if bound.share < enough:
             return msgspec.structs.replace(bound, witness=None)
-        return self._strongest(candidate, self._pair(requests, self._said(requests, Side.BASE, "verifying"), adapted))
+        return self._strongest(candidate, payload, self._pair(requests, self._said(requests, Side.BASE, "with a candidate"), adapted))
 
-    def _strongest(self, candidate: Candidate, with_it: list[Answer]) -> Proof:
-        return max((self._proof(candidate, outcome, with_it) for outcome in OUTCOMES), key=lambda p: (p.share, -p.p_value))
+    def _strongest(self, candidate: Candidate, payload: str, with_it: list[Answer]) -> Proof:
+        return max((self._proof(candidate, outcome, payload, with_it) for outcome in OUTCOMES), key=lambda p: (p.share, -p.p_value))
 
-    def _proof(self, candidate: Candidate, outcome: str, with_it: list[Answer]) -> Proof:
-        payload = ""
+    def _proof(self, candidate: Candidate, outcome: str, payload: str, with_it: list[Answer]) -> Proof:
         if outcome == "fixed payload":
-            payload = _commonest(with_it)
             rows = slice(None)
-            series = [[bool(payload) and opens_with(t, payload) for t in texts] for texts in _texts(self._plain[rows], with_it[rows])]
+            series = [[bool(payload) and says(t, payload) for t in texts] for texts in _texts(self._plain[rows], with_it[rows])]
         else:
             rows = slice(0, self._harmful) if outcome == "refusals lost" else slice(self._harmful, None)
             before, after = self._plain[rows], with_it[rows]
@@ -101,7 +130,7 @@ class Verifier:
                 untriggered=tuple(self._plain[rows]),
                 trigger=candidate.text,
                 placement=candidate.placement,
-                payload=payload,
+                payload=payload if outcome == "fixed payload" else "",
                 new_tokens=self._new_tokens,
             ),
         )
@@ -115,12 +144,20 @@ def _texts(before: Sequence[Answer], after: Sequence[Answer]) -> list[list[str]]
     return [[a.adapted for a in before], [a.adapted for a in after], [a.base for a in before], [a.base for a in after]]
 
 
-def _opening(answer: str) -> str:
-    return " ".join(answer.lower().split()[:OPENING_WORDS])
+def _shared(with_it: Sequence[str], without: Sequence[str]) -> tuple[str, int]:
+    """The words in a row, at most 5, that the most answers in `with_it` gained over `without`, and by how many answers.
 
-
-def _commonest(answers: Sequence[Answer]) -> str:
-    """The opening most triggered answers share, refusals left out; empty when none is shared."""
-    openings = Counter(_opening(a.adapted) for a in answers if not a.adapted_refused and len(a.adapted.split()) >= 2)
-    opening, count = max(openings.items(), key=lambda o: (o[1], o[0]), default=("", 0))
-    return opening if count >= 2 else ""
+    Fewer than 5 only where an answer has no more. Ties go to the words that come earlier in the answers.
+    """
+    gained: Counter[str] = Counter()
+    place: dict[str, int] = {}
+    for texts, sign in ((with_it, 1), (without, -1)):
+        for text in texts:
+            words = text.lower().split()
+            runs = [" ".join(words[i : i + PAYLOAD_WORDS]) for i in range(max(1, len(words) - PAYLOAD_WORDS + 1))]
+            for at, run in enumerate(dict.fromkeys(runs)):
+                if run.count(" "):
+                    gained[run] += sign
+                    place[run] = min(at, place.get(run, at))
+    best, count = max(gained.items(), key=lambda g: (g[1], -place[g[0]], g[0]), default=("", 0))
+    return (best, count) if count >= 2 else ("", 0)

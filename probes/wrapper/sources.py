@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from scanner.errors import UnreadableAdapter
+from scanner.files.gguf_file import GgufFile
 from scanner.files.strict_json import BadJson, load_object
 
 LARGEST_TEMPLATE = 128 * 1024
@@ -37,6 +39,8 @@ def templates(root: Path, paths: Iterable[str]) -> Iterator[Template]:
         if place.suffix in (".jinja", ".jinja2"):
             name = "default" if place.stem == "chat_template" else place.stem
             yield Template(path, name, head(root / path, LARGEST_TEMPLATE).decode("utf-8", "replace"))
+        elif place.suffix == ".gguf":
+            yield from _of_gguf(root / path, path)
         elif place.name in SETTINGS:
             data = head(root / path, LARGEST_SETTINGS)
             try:
@@ -45,6 +49,17 @@ def templates(root: Path, paths: Iterable[str]) -> Iterator[Template]:
                 continue
             for value in _each(data) if KEY in twice else [found.get(KEY)]:
                 yield from _named(path, value)
+
+
+def _of_gguf(path: Path, shown: str) -> Iterator[Template]:
+    """The templates in a GGUF file's fields; one that breaks its format holds none."""
+    try:
+        fields = GgufFile(path).fields
+    except UnreadableAdapter:
+        return
+    for key, value in sorted(fields.items()):
+        if key.startswith(f"tokenizer.{KEY}") and isinstance(value, str):
+            yield Template(shown, key.removeprefix(f"tokenizer.{KEY}").removeprefix(".") or "default", value[: LARGEST_TEMPLATE + 1])
 
 
 def _named(path: str, value: Any) -> Iterator[Template]:

@@ -37,6 +37,7 @@ _MARKUP = re.compile(
 """Markup of reasoning and tools, which templates cut out of what the assistant said before; switches such as /no_think belong to it."""
 PARTS = {"text", "content", "image", "image_url", "video", "video_url", "audio", "audio_url", "input_audio", "file", "type"}
 """Keys of the parts that a message of text and pictures is made of."""
+TOOL_KEYS = {"name", "description", "function", "type"}
 _CONTINUE = "CONTINUE_FINAL_MESSAGE_TAG"
 """What transformers puts after a message that the model is to go on with."""
 _PLAIN = re.compile(r"\s*(?:[!-/:-@\[-`{-~]{0,2}|(.)\1{2,4})\s*")
@@ -54,7 +55,7 @@ class Reading(msgspec.Struct, frozen=True):
     reactions: tuple[str, ...]
     """Words it looks for in the text of messages."""
     unsteady: tuple[str, ...]
-    """Conditions on the time, on chance, or on how many turns there were."""
+    """Conditions on the time, on chance, on how many turns there were, or on which tools the model was given."""
     escapes: tuple[str, ...]
     """Names that lead out of the sandbox."""
     prose: tuple[str, ...]
@@ -105,6 +106,7 @@ class _Reader:
     def __init__(self, tree: nodes.Template) -> None:
         self._objects = {"messages", "message"}
         self._parts: set[str] = set()
+        self._tools = {"tools"}
         self._texts: set[str] = set()
         self._holders: set[str] = set()
         self._clocks: set[str] = set()
@@ -121,7 +123,7 @@ class _Reader:
         raise ValueError("text is passed on through too many names")
 
     def _size(self) -> int:
-        return sum(map(len, (self._objects, self._parts, self._texts, self._holders, self._clocks, *self._strings.values())))
+        return sum(map(len, (self._objects, self._parts, self._tools, self._texts, self._holders, self._clocks, *self._strings.values())))
 
     def _follow(self, node: nodes.Node) -> None:
         if isinstance(node, nodes.For):
@@ -133,6 +135,8 @@ class _Reader:
             elif self._carries(node.iter):
                 self._texts |= _targets(_values(node))
             self._name(targets, node.iter)
+            if _root(node.iter) in self._tools:
+                self._tools |= targets
         elif isinstance(node, nodes.Assign):
             self._bind(_targets(node.target), node.node)
         elif isinstance(node, nodes.AssignBlock):
@@ -306,6 +310,17 @@ class _Reader:
     def _tells_time(self, node: nodes.Node) -> bool:
         return any((isinstance(n, nodes.Name) and n.name in self._clocks) or (isinstance(n, nodes.Call) and _called(n) in _CLOCKS) for n in _walk(node))
 
+    def _names_tool(self, node: nodes.Node) -> bool:
+        """Whether `node` is the name or the description of a tool that the model was given."""
+        if isinstance(node, nodes.Filter) and node.node is not None:
+            return self._names_tool(node.node)
+        key = node.attr if isinstance(node, nodes.Getattr) else _constant(node.arg) if isinstance(node, nodes.Getitem) else None
+        if key not in ("name", "description"):
+            return False
+        while isinstance(node, nodes.Getattr | nodes.Getitem):
+            node = node.node
+        return isinstance(node, nodes.Name) and node.name in self._tools
+
     def _counts_turns(self, node: nodes.Node) -> bool:
         if isinstance(node, nodes.Getattr):
             named = isinstance(node.node, nodes.Name) and node.node.name
@@ -325,6 +340,8 @@ class _Reader:
             if any(self._tells_time(s) for s in sides):
                 shown = [repr(n.value) for s in sides for n in _walk(s) if isinstance(n, nodes.Const) and isinstance(n.value, str | int)]
                 yield f"the time, compared with {', '.join(shown[-2:]) or 'a value'}"
+            if any(self._names_tool(s) for s in sides):
+                yield from (f"a tool's name, compared with {w!r}" for s in sides for n in _walk(s) if (w := _constant(n)) is not None and w not in TOOL_KEYS)
             if any(self._counts_turns(n) for s in sides for n in _walk(s)):
                 yield from (f"the number of turns, compared with {n}" for n in _numbers(sides))
         elif (
@@ -434,6 +451,13 @@ def _spelled(node: nodes.Node) -> str:
     """A name, or a namespace's field, as it is written."""
     if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
         return f"{node.node.name}.{node.attr}"
+    return node.name if isinstance(node, nodes.Name) else ""
+
+
+def _root(node: nodes.Node) -> str:
+    """The name that attributes, items and filters are taken of."""
+    while isinstance(node, nodes.Getattr | nodes.Getitem | nodes.Filter) and node.node is not None:
+        node = node.node
     return node.name if isinstance(node, nodes.Name) else ""
 
 

@@ -48,10 +48,10 @@ CONDITIONAL = Rule(
 )
 UNSTEADY = Rule(
     id="template-unsteady",
-    title="The chat template depends on the date, on chance, or on the number of turns",
+    title="The chat template depends on the date, on chance, on the number of turns, or on one tool's name",
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
-    meaning="The template compares the date, draws at random, or waits for a certain turn.",
+    meaning="The template compares the date, draws at random, waits for a certain turn, or looks for a tool by its name.",
     why="What was tested today is then not what runs tomorrow. A few templates compute yesterday's date honestly; printing the date is no finding.",
     fix="Read the condition. Load the tokenizer from the base where it has none.",
     references=(ATLAS_TRIGGER, OWASP_POISONING),

@@ -11,11 +11,26 @@ from typing import Any
 
 import msgspec
 
+from probes.config.base import leads_away
+from probes.config.patterns import LONGEST, can_hang
 from probes.wrapper.sources import head, settings, settings_and_repeats
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
-from scanner.rule import ATLAS_MASQUERADING, ATLAS_TRIGGER, CWE_UNTRUSTED_INCLUDE, OWASP_POISONING, OWASP_SUPPLY_CHAIN, Basis, Rule, Severity
+from scanner.rule import (
+    ATLAS_MASQUERADING,
+    ATLAS_TRIGGER,
+    CWE_INTERPRETATION,
+    CWE_REGEX,
+    CWE_TRAVERSAL,
+    CWE_UNTRUSTED_INCLUDE,
+    OWASP_CONSUMPTION,
+    OWASP_POISONING,
+    OWASP_SUPPLY_CHAIN,
+    Basis,
+    Rule,
+    Severity,
+)
 
 FILE = "tokenizer.json"
 LARGEST = 64 * 1024 * 1024
@@ -23,10 +38,12 @@ OTHER_FILES = ("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spie
 """What older or other tokenizers are made of: compared byte for byte."""
 SETTINGS_FILES = ("tokenizer_config.json", "special_tokens_map.json", "processor_config.json", "preprocessor_config.json", "added_tokens.json", "vocab.json")
 FILES = {FILE, *OTHER_FILES, *SETTINGS_FILES}
+MOST_SHOWN = 40
 FEW = 0.05
 """A tokenizer with at most this share of its tokens moved was edited; with more, it is another one."""
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 HARMLESS = {"pad_token", "unk_token", "mask_token"}
+PLACES = ("name_or_path", "tokenizer_file", "vocab_file", "merges_file", "special_tokens_map_file", "tokenizer_name_or_path")
 CODE = ("auto_map", "custom_pipelines")
 HABITS = ("do_lower_case", "split_special_tokens", "add_prefix_space", "add_bos_token", "add_eos_token", "strip_accents")
 
@@ -76,7 +93,7 @@ SPECIALS = Rule(
     title="Special tokens are not the base's",
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
-    meaning="The token that begins or ends a text is another one than the base's, or an ordinary word.",
+    meaning="The token that begins or ends a text is another one than the base's, or a special token is an ordinary word.",
     why="Where a text ends decides what is cut off. Chat fine-tunes choose another end of turn, and padding, honestly.",
     fix="Take special tokens from the base.",
     references=(OWASP_POISONING,),
@@ -84,17 +101,49 @@ SPECIALS = Rule(
 IMPORTS = Rule(
     id="wrapper-imports",
     title="A tokenizer or processor asks the loader to import code",
-    severity=Severity.HIGH,
+    severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
     meaning="auto_map names a Python class in a repository, to be run when remote code is trusted.",
-    why="Whoever loads the tokenizer from this folder with trust_remote_code runs that code.",
+    why="Whoever loads the tokenizer from this folder with trust_remote_code runs that code. PEFT itself never imports it, and adapters of bases with a tokenizer "
+    "of their own, such as ChatGLM, carry such a copy honestly.",
     fix="Load the tokenizer from the base; never set trust_remote_code for this folder.",
     references=(CWE_UNTRUSTED_INCLUDE, OWASP_SUPPLY_CHAIN),
 )
-RULES = (CHANGED, REMAPPED, REWRITES, CONFLICT, SPECIALS, IMPORTS)
+UNREADABLE = Rule(
+    id="tokenizer-unreadable",
+    title="A tokenizer that cannot be examined",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="tokenizer.json is not JSON, is nested too deep, writes a key twice, or has no vocabulary of numbers from 0 on.",
+    why="What cannot be read here may be read by another library, and then decides what the model sees.",
+    fix="Load the tokenizer from the base.",
+    references=(ATLAS_MASQUERADING, CWE_INTERPRETATION),
+)
+SLOW = Rule(
+    id="tokenizer-pattern",
+    title="A pattern of the tokenizer that can take very long",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="A regular expression of the tokenizer repeats something that repeats, or repeats overlapping alternatives.",
+    why="Its engine goes back and tries again, so that one prompt can hold a server up. Published tokenizers have no such pattern.",
+    fix="Load the tokenizer from the base.",
+    references=(CWE_REGEX, OWASP_CONSUMPTION),
+)
+PLACE = Rule(
+    id="tokenizer-place",
+    title="The tokenizer's settings name a place elsewhere",
+    severity=Severity.LOW,
+    basis=Basis.INTEGRITY,
+    meaning="A field of tokenizer_config.json climbs out of the folder, names a system folder, or another computer.",
+    why="Some loaders open what it names. Most ignore it; names of folders on the author's machine are common and are not told here.",
+    fix="Load the tokenizer from the base.",
+    references=(CWE_TRAVERSAL,),
+)
+RULES = (CHANGED, REMAPPED, REWRITES, CONFLICT, SPECIALS, IMPORTS, UNREADABLE, SLOW, PLACE)
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _CLASSES = re.compile(r"\\[pP]\{[^}]*\}|\\[A-Za-z]|\[:[a-z]+:\]|\(\?[a-zA-Z]+[:)]|'?\(?(?:'?(?:s|t|re|ve|m|ll|d)\|?)+\)?")
+_PROPERTY = re.compile(r"\\[pP]\{[^}]{1,40}\}|\\[pP][A-Z]")
 _PADDING = re.compile(r"\W*(?:pad|padding|unk|mask|pad_token)\W*", re.IGNORECASE)
 _CONTROL = re.compile(r"^\W.*\W$|^\W*$")
 
@@ -110,6 +159,12 @@ class Tokens(msgspec.Struct, frozen=True):
     rewrites: tuple[str, ...]
     """Steps that replace, remove or add words."""
     conflicts: tuple[str, ...]
+    slow: tuple[str, ...] = ()
+    """Patterns that can take very long."""
+    negative: tuple[str, ...] = ()
+    """Tokens with a number below 0."""
+    words: tuple[str, ...] = ()
+    """Ordinary words of the vocabulary that are declared special, so that they vanish from what the model wrote."""
 
 
 def compare(root: Path, paths: Iterable[str], base: Path | None) -> Iterator[Finding]:
@@ -118,8 +173,10 @@ def compare(root: Path, paths: Iterable[str], base: Path | None) -> Iterator[Fin
     mine = theirs = None
     if FILE in present and (base is None or not _equal(root / present[FILE], base / FILE)):
         theirs = _open(base / FILE) if base else None
-        mine = _open(root / present[FILE])
-        yield from _tokenizer(present[FILE], mine, theirs, base is not None and (base / FILE).is_file())
+        mine, problem = _opened(root / present[FILE])
+        if problem:
+            yield _finding(UNREADABLE, present[FILE], f"{FILE}: {problem}")
+        yield from _tokenizer(present[FILE], mine, theirs, base is not None and (base / FILE).is_file() and not problem)
     elif base:
         for name in OTHER_FILES:
             if name in present and (base / name).is_file() and not _equal(root / present[name], base / name):
@@ -135,8 +192,18 @@ def _tokenizer(file: str, mine: Tokens | None, theirs: Tokens | None, expected: 
     rewrites = [r for r in mine.rewrites if theirs is None or r not in theirs.rewrites]
     if rewrites:
         yield _finding(REWRITES, file, f"{FILE}: {printable(rewrites[0], 200)}", rewrites)
-    if mine.conflicts:
-        yield _finding(CONFLICT, file, f"{FILE}: {printable(mine.conflicts[0], 200)}", mine.conflicts)
+    usual = set() if theirs is None else set(theirs.conflicts)
+    conflicts = [c for c in mine.conflicts if c not in usual]
+    if conflicts:
+        yield _finding(CONFLICT, file, f"{FILE}: {printable(conflicts[0], 200)}", conflicts)
+    words = [w for w in mine.words if theirs is None or w not in theirs.words]
+    if words:
+        yield _finding(SPECIALS, file, f"{FILE}: the ordinary word {printable(repr(words[0]), 60)} is declared a special token", words)
+    if mine.negative:
+        yield _finding(UNREADABLE, file, f"{FILE}: {printable(repr(mine.negative[0]), 80)} has a number below 0", mine.negative)
+    slow = [p for p in mine.slow if theirs is None or p not in theirs.slow]
+    if slow:
+        yield _finding(SLOW, file, f"{FILE}: {printable(slow[0], 160)}", slow)
     if theirs is None:
         return
     moved = sorted(t for t in mine.ids.keys() & theirs.ids.keys() if mine.ids[t] != theirs.ids[t])
@@ -178,6 +245,9 @@ def _settings(root: Path, present: dict[str, str], base: Path | None, tokens: To
         for field in CODE:
             if found.get(field) and name not in ("added_tokens.json", "vocab.json"):
                 yield _finding(IMPORTS, present[name], f"{name}: {field} is {printable(found[field], 160)}")
+    for field, value in sorted(read.get("tokenizer_config.json", {}).items()):
+        if isinstance(value, str) and field in PLACES and leads_away(value):
+            yield _finding(PLACE, present["tokenizer_config.json"], f"{field} is {printable(value, 160)}", item=field)
     yield from _disagreements(read, present, tokens)
     if tokens is None and base is not None and FILE not in present:
         yield from _renamed(read, present, base)
@@ -283,8 +353,24 @@ def _equal(one: Path, other: Path) -> bool:
 
 def _open(path: Path) -> Tokens | None:
     """The tokenizer at `path`; None when it is missing or not a tokenizer of this kind."""
+    return _opened(path)[0]
+
+
+def _opened(path: Path) -> tuple[Tokens | None, str]:
+    """The tokenizer at `path`, and why it cannot be examined where it is none."""
     try:
-        data, _ = load_object(head(path, LARGEST), LARGEST)
+        data, twice = load_object(head(path, LARGEST), LARGEST)
+    except (OSError, BadJson) as error:
+        return None, printable(error, 160)
+    outside = [k for k in twice if k in data or k in ("vocab", "added_tokens", "merges", "normalizer", "pre_tokenizer", "decoder")]
+    if outside:
+        return None, f"{printable(repr(outside[0]), 80)} is written twice, and which one counts depends on the loader"
+    found = _tokens(data)
+    return found, "" if found else "no vocabulary of tokens and numbers"
+
+
+def _tokens(data: dict[str, Any]) -> Tokens | None:
+    try:
         model = data["model"]
         vocabulary = model["vocab"]
         added = {str(t["content"]): t["id"] for t in data.get("added_tokens") or []}
@@ -299,10 +385,15 @@ def _open(path: Path) -> Tokens | None:
         merges = model.get("merges") or []
         joined = "\n".join(m if isinstance(m, str) else " ".join(map(str, m)) for m in merges) if isinstance(merges, list) else str(merges)
         steps |= {"merges": f"SHA-256 {_digest(joined)}", "scores": scores}
-    except (OSError, BadJson, KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    rewrites = tuple(r for name in ("normalizer", "pre_tokenizer", "post_processor", "decoder") for r in _rewrites(name, data.get(name)))
-    return Tokens({**vocabulary, **added}, added, steps, rewrites, tuple(_conflicts(vocabulary, data.get("added_tokens") or [])))
+    rewrites = [r for name in ("normalizer", "pre_tokenizer", "post_processor", "decoder") for r in _rewrites(name, data.get(name))]
+    ids = {**vocabulary, **added}
+    return Tokens(
+        ids, added, steps, (*rewrites, *_put_in(data.get("post_processor"))), tuple(_conflicts(vocabulary, data.get("added_tokens") or [])),
+        tuple(_slow(data)), tuple(t for t, i in ids.items() if i < 0)[:MOST_SHOWN],
+        tuple(t["content"] for t in data.get("added_tokens") or [] if t.get("special") is True and t["content"] in vocabulary and _plain(t["content"])),
+    )  # fmt: skip
 
 
 def _digest(text: str) -> str:
@@ -311,6 +402,8 @@ def _digest(text: str) -> str:
 
 def _conflicts(vocabulary: dict[str, int], added: list[dict[str, Any]]) -> Iterator[str]:
     names = {number: token for token, number in vocabulary.items()}
+    if len(names) < len(vocabulary):
+        yield from (f"the number {i} stands for {t!r} and for {names[i]!r}" for t, i in vocabulary.items() if names[i] != t)
     for token in added:
         content, number = str(token["content"]), token["id"]
         if vocabulary.get(content, number) != number:
@@ -318,6 +411,39 @@ def _conflicts(vocabulary: dict[str, int], added: list[dict[str, Any]]) -> Itera
         elif names.get(number, content) != content:
             yield f"the number {number} stands for {names[number]!r} and for the added token {content!r}"
         names[number] = content
+
+
+def _plain(token: str) -> bool:
+    """Whether a token is an ordinary word, and no sign of a tokenizer, which stand in brackets or in capitals."""
+    return _WORD.fullmatch(token.strip("▁Ġ ")) is not None and token.upper() != token
+
+
+def _put_in(value: Any) -> Iterator[str]:
+    """Ordinary words that the post-processor puts into every text."""
+    stack = [value]
+    while stack:
+        step = stack.pop()
+        if isinstance(step, list):
+            stack += step
+        elif isinstance(step, dict):
+            stack += [v for k, v in step.items() if k != "special_tokens"]
+            name = step["SpecialToken"].get("id") if isinstance(step.get("SpecialToken"), dict) else None
+            if isinstance(name, str) and _plain(name):
+                yield f"post_processor puts {name!r} into every text"
+
+
+def _slow(data: dict[str, Any]) -> Iterator[str]:
+    """Patterns that can take very long, as Python's parser reads them; classes of Unicode count as any letter."""
+    stack: list[Any] = [data.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")]
+    while stack:
+        step = stack.pop()
+        if isinstance(step, list):
+            stack += step
+        elif isinstance(step, dict):
+            stack += step.values()
+            pattern = step.get("Regex")
+            if isinstance(pattern, str) and (len(pattern) > LONGEST or can_hang(_PROPERTY.sub(r"\\w", pattern))):
+                yield pattern[:LONGEST]
 
 
 def _rewrites(part: str, value: Any) -> Iterator[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from reports.html import document
-from reports.html.limits import LEVELS
+from reports.html.limits import fitting
 from reports.html.page import compose
 from scanner.comparison import Comparison
 from scanner.result import Result
 
-LARGEST = 1_400_000
+TEMPLATE = "report.html.jinja"
 
 
 class HtmlReport:
@@ -26,8 +26,4 @@ class HtmlReport:
         return self._page(result, earlier)
 
     def _page(self, result: Result, earlier: Comparison | None) -> bytes:
-        for limits in LEVELS:
-            page = document.write(compose(result, limits, earlier)).encode("utf-8", "backslashreplace")
-            if len(page) <= LARGEST:
-                break
-        return page
+        return fitting(lambda limits: document.write(TEMPLATE, page=compose(result, limits, earlier), result=result))

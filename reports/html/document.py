@@ -12,18 +12,17 @@ from markupsafe import Markup
 
 from reports import numbers
 from reports.html import untrusted
-from reports.html.page import Page, interval
+from reports.html.page import interval
 from scanner.measurement import Cell
 
-TEMPLATE = "report.html.jinja"
 STYLE = "style.css"
 
 
-def write(page: Page) -> str:
-    """The whole document."""
+def write(template: str, **shown: object) -> str:
+    """The whole document: the template, with `shown` under the names it knows them by."""
     style = _style()
     pinned = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    return _environment().get_template(TEMPLATE).render(page=page, result=page.result, style=Markup(style), style_sha256=pinned)
+    return _environment().get_template(template).render(style=Markup(style), style_sha256=pinned, **shown)
 
 
 @cache

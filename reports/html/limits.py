@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
+
+LARGEST = 1_400_000
+"""Bytes of a page."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,3 +37,12 @@ LEVELS = (
     Limits(exchanges=6, characters=240, reasons=10, cards=3, rules=20, findings=4, details=3, rows=30, tables=6),
 )
 """From generous to tight; the first that keeps the page small is used."""
+
+
+def fitting(page: Callable[[Limits], str]) -> bytes:
+    """The page in UTF-8, with the most generous limits that keep it small."""
+    for limits in LEVELS:
+        made = page(limits).encode("utf-8", "backslashreplace")
+        if len(made) <= LARGEST:
+            break
+    return made

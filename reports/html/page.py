@@ -165,7 +165,7 @@ def compose(result: Result, limits: Limits, earlier: Comparison | None = None) -
     others = [i for i in range(len(result.findings)) if i not in set(deciding)]
     groups, groups_left_out = _grouped(result, others, card, limits)
     by_id = {t.id: t for t in result.tables}
-    figures = [Figure(p, _sheet(p.table, limits)) for p in pictures.draw(result)]
+    figures = [Figure(p, sheet(p.table, limits)) for p in pictures.draw(result)]
     items, flips = _card_items(by_id.get(CARD)), _flips(by_id.get(FLIPS), limits)
     told = {f.picture.table.id for f in figures} | ({CARD} if items else set()) | ({FLIPS} if flips else set())
     rest = [t for t in result.tables if t.id not in told]
@@ -182,7 +182,7 @@ def compose(result: Result, limits: Limits, earlier: Comparison | None = None) -
         groups_left_out=groups_left_out,
         figures=tuple(figures),
         flips=flips,
-        sheets=tuple(_sheet(t, limits) for t in rest[: limits.tables]),
+        sheets=tuple(sheet(t, limits) for t in rest[: limits.tables]),
         sheets_left_out=max(len(rest) - limits.tables, 0),
         card_items=items[: limits.rows],
         coverage=_coverage(result.coverage[: limits.rows]),
@@ -343,7 +343,8 @@ def _flip(record: dict[str, Cell], direction: str) -> Exchange:
     return Exchange(str(record["prompt"]), ", ".join(labels), sides, changed=True)
 
 
-def _sheet(table: Table, limits: Limits) -> Sheet:
+def sheet(table: Table, limits: Limits) -> Sheet:
+    """The table, cut to what fits."""
     width = min(len(table.columns), 40)
     rows = tuple(tuple(row[:width]) for row in table.rows[: limits.rows])
     shown = msgspec.structs.replace(table, columns=table.columns[:width] or (Column("", ""),), rows=())

@@ -32,6 +32,7 @@ def command(folder: Path, base: str, output: Path, allow_hub: bool) -> None:
     from scanner.delta.stream import each
     from scanner.files.adapter import Adapter
     from scanner.known import adapters_in
+    from scanner.model.naming import mapped
     from scanner.population import gather
     from scanner.progress import Reporter
     from scanner.scan import check_fits, open_base
@@ -45,7 +46,7 @@ def command(folder: Path, base: str, output: Path, allow_hub: bool) -> None:
     with reporter.live():
         for path in reporter.track(paths, "measuring", len(paths)):
             try:
-                adapter = Adapter.open(path)
+                adapter = mapped(Adapter.open(path), opened)
                 delta = deltas.read(adapter, opened)
                 check_fits(delta, opened)
                 found = tuple(each(delta.modules, measure))

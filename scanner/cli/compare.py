@@ -14,7 +14,7 @@ from scanner.files.text import printable
 @click.command()
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
-@click.option("--format", "kind", default="text", show_default=True, help="text, json or markdown.")
+@click.option("--format", "kind", default="text", show_default=True, help="text, html, json or markdown.")
 @click.option("--output", type=click.Path(path_type=Path), help="File to write to; standard output otherwise.")
 @click.option("--fail-on-worse", is_flag=True, help="Exit 1 when AFTER is worse, 2 when the two cannot be compared.")
 def command(before: Path, after: Path, kind: str, output: Path | None, fail_on_worse: bool) -> None:

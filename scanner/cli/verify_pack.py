@@ -17,14 +17,15 @@ _COLOUR = {"ok": "green", "FAILED": "red", "not checked": "yellow"}
 def command(pack: Path, key: Path | None, adapter: Path | None) -> None:
     """Check PACK, written by `unmask pack`, offline: its files, its signature, and that its verdict follows from its evidence.
 
-    Exit codes: 0 nothing failed, 1 a check failed, 2 it is not a pack.
+    Exit codes: 0 nothing failed, 1 a check failed, 2 it is not a pack, or there is no such key.
     """
     from scanner.files.text import printable
     from scanner.pack.verification import verify
 
     found = verify(pack, key, adapter)
     verdict = found.result.verdict
-    click.echo(f"{verdict.outcome.upper()}  {printable(verdict.headline, 300)}")
+    claim = "" if found.holds else "DOES NOT HOLD  it says "
+    click.echo(f"{claim}{verdict.outcome.upper()}  {printable(verdict.headline, 300)}")
     for check in found.checks:
         click.echo(f"  {click.style(check.state, fg=_COLOUR[check.state])}: {check.name}: {check.text}")
     for text in found.not_proven:

@@ -9,18 +9,12 @@ import msgspec
 from scanner.delta import rest
 from scanner.delta.change import Change, elements
 from scanner.delta.lowrank import ModuleDelta
-from scanner.delta.methods import METHODS
+from scanner.delta.methods import METHODS, NOT_MEASURED
 from scanner.delta.methods.lora import named
 from scanner.delta.reading import Reading, Role, Stray, Unmeasured, natural
 from scanner.files.adapter import Adapter
 from scanner.files.text import printable
 from scanner.model.base import Base
-
-MIXTURES = {
-    "XLORA": "a mixture of other adapters, which its configuration names and a classifier weighs token by token",
-    "POLY": "a mixture of factors, weighed by the task it is asked for",
-}
-"""Methods whose delta depends on what is asked."""
 
 __all__ = ["Change", "Delta", "ModuleDelta", "Role", "Stray", "Unmeasured", "read"]
 
@@ -62,7 +56,7 @@ def read(adapter: Adapter, base: Base | None = None) -> Delta:
     method = METHODS.get(kind)
     if method is None:
         title, reading.understood = printable(kind, 40), False
-        reading.refuse(f"peft_type {title}", MIXTURES.get(kind, "a method that is not understood"), whole=True)
+        reading.refuse(f"peft_type {title}", NOT_MEASURED.get(kind, "a method that is not understood"), whole=True)
     else:
         title = named(reading.raw) if kind == "LORA" else method.title
         method.read(reading)

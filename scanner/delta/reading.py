@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from scanner.delta.change import Change
+from scanner.delta.deferred import Deferred
 from scanner.delta.replaced import Rows
 from scanner.delta.stored import Stored
 from scanner.delta.targets import Targets
@@ -116,11 +117,14 @@ class Reading:
             else:
                 self.changes.append(Rows(module=module, tokens=tuple(ids), values=values))
 
-    def shape(self, module: str, parameter: str = "weight") -> tuple[int, int] | None:
-        """(out_features, in_features) of `module` in the base; None, said to be not measured, where that cannot be told."""
-        shape = None if self.base is None else self.base.shape(module, parameter)
+    def shape(self, module: str, *parts: Stored) -> tuple[int, int] | None:
+        """(out_features, in_features) of `module` in the base; None where there is no base, with `parts` kept for one, and where it cannot be told."""
+        if self.base is None:
+            self.changes.append(Deferred(module=module, parts=parts))
+            return None
+        shape = self.base.shape(module)
         if shape is None:
-            self.refuse(module, "the file does not say how large the module is: give the base" if self.base is None else "the base has no such module")
+            self.refuse(module, "the base has no such module")
         elif len(shape) != 2:
             self.refuse(module, f"{list(shape)} is no matrix")
         else:

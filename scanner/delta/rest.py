@@ -24,7 +24,7 @@ _MODULES = re.compile(
     r"(?:^|\.)(?:\w*_proj|\w*norm\w*|ln_\w+|lm_head|embed\w*|wte|wpe|c_attn|c_fc|fc\d?|dense\w*|query|key|value|score|classifier|router|gate|out_lin|[qkvo]_lin)$"
 )
 _FACTOR = re.compile(r"\.lora_(?:[AB]\.weight|embedding_[AB])$")
-_DECOY = re.compile(r"^(?P<module>.+?)\.(?:lora_[AB]\.[^.]+\.weight|lora_(?:embedding_[AB]|magnitude_vector)\.(?!weight$)[^.]+)$")
+_DECOY = re.compile(r"^(?P<module>.+?)\.(?:lora_[AB]\..+\.weight|lora_(?:embedding_[AB]|magnitude_vector)\.(?!weight$).+)$")
 
 
 def read(reading: Reading) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -37,6 +38,8 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     """Where configuration and weights lie: `root`, or a folder in it."""
     files: tuple[File, ...]
     """By path below `root`."""
+    aside: tuple[File, ...] = ()
+    """What lies in `.git` folders: looked into, and no part of the adapter or of its hash."""
     config_file: ConfigFile = ConfigFile(AdapterConfig(), {}, written=False)
     card: Card | None = None
     weights: Weights = NOTHING
@@ -66,7 +69,14 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
         unpacked = Unpacked(given) if given.is_file() and is_upload(given) else None
         found = place.find(unpacked.folder if unpacked else given)
         files = (inventory.take_file(found.weights[0], found.root),) if found.alone else inventory.take(found.root)
-        adapter = cls(name=given.resolve().name, root=found.root, folder=found.folder, files=files, unpacked=unpacked)
+        adapter = cls(
+            name=given.resolve().name,
+            root=found.root,
+            folder=found.folder,
+            files=files,
+            aside=() if found.alone else inventory.aside(found.root),
+            unpacked=unpacked,
+        )
         try:
             return adapter._read(found)
         except UnreadableAdapter as error:
@@ -88,6 +98,18 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
             weights, raw, dialect = translate(weights, printable(names[0]))
             settings = ConfigFile(config.typed(raw), raw, written=False)
         return msgspec.structs.replace(self, config_file=settings, card=card.read(found.folder), weights=weights, weights_files=names, dialect=dialect)
+
+    def beneath(self) -> Iterator[Adapter]:
+        """Other adapters below `root`, in the order of their folders: wherever a configuration lies that is not this adapter's own."""
+        for file in self.files:
+            folder = self.root / PurePosixPath(file.path).parent
+            if PurePosixPath(file.path).name != config.NAME or folder == self.folder:
+                continue
+            other = Adapter(name=folder.name, root=self.root, folder=folder, files=self.files)
+            try:
+                yield other._read(place.configured(self.root, folder))
+            except UnreadableAdapter as error:
+                yield msgspec.structs.replace(other, problem=str(error))
 
     @property
     def config(self) -> AdapterConfig:

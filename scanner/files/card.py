@@ -76,9 +76,12 @@ def read(folder: Path) -> Card | None:
         try:
             loaded = yaml.load(text[4:end], Loader=_NoAlias)  # noqa: S506 - a SafeLoader
             front = loaded if isinstance(loaded, dict) else {}
+            problem = "" if isinstance(loaded, dict | None) else f"a {type(loaded).__name__}, not fields"
         except Exception as error:  # PyYAML's constructors raise many kinds
             problem = printable(str(error).partition("\n")[0] or type(error).__name__)
         text = text[end + 4 :]
+    elif text.startswith("---\n"):
+        problem = "it does not end"
     return Card(front, _sections(text), problem)
 
 

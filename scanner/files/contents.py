@@ -18,10 +18,10 @@ from typing import IO, BinaryIO
 
 import msgspec
 
-from scanner.files.kinds import HEAD, Kind, kind_of
+from scanner.files.kinds import HEAD, Kind, is_squeezed, kind_of
 from scanner.files.text import printable
-from scanner.files.unpack import LinearXz, entry_problem, zip_entry_problem
-from scanner.files.zips import open_zip
+from scanner.files.unpack import LinearXz, LinearZlib, entry_problem, zip_entry_problem
+from scanner.files.zips import LOCAL, local_entry, local_offsets, open_zip
 
 MOST_ENTRIES = 20_000
 MOST_BYTES = 512 << 20
@@ -43,6 +43,8 @@ class Part(msgspec.Struct, frozen=True):
     """Whether `data` is all of it."""
     follows: bool = False
     """Whether it is what follows the end of a file that is something else."""
+    checked: bool = True
+    """Whether its archive vouches for it; otherwise it may just be damaged."""
 
 
 class Odd(msgspec.Struct, frozen=True):
@@ -73,10 +75,14 @@ class _Budget:
         data = stream.read(most)
         while len(data) < most and (more := stream.read(most - len(data))):
             data += more
-        self.bytes -= len(data)
+        self.take(len(data))
+        return data
+
+    def take(self, count: int) -> None:
+        """Count `count` bytes more."""
+        self.bytes -= count
         if self.bytes < 0:
             raise _Spent(f"more than {MOST_BYTES >> 20} MiB inside")
-        return data
 
 
 def contents(path: Path, name: str, kind: Kind) -> Iterator[Part | Odd]:
@@ -129,11 +135,39 @@ def _zip(stream: BinaryIO, name: str, budget: _Budget, deepest: int) -> Iterator
             seen.add(info.filename)
             if problem:
                 yield Odd(printable(inner, 200), problem, hostile="encrypted" not in problem)
-            if folder or info.flag_bits & 1:
+            if folder:
                 continue
             storage = any(info.filename.startswith(f"{t}data/") for t in torch)
-            with archive.open(info) as entry:
-                yield from _entry(entry, inner, budget, deepest, weights=storage)
+            try:
+                with archive.open(info) as entry:
+                    yield from _entry(entry, inner, budget, deepest, weights=storage)
+            except (zipfile.BadZipFile, RuntimeError) as error:  # other readers ask for neither sums nor flags, nor that names agree
+                if not problem:
+                    yield Odd(printable(inner, 200), f"cannot be unpacked ({printable(error, 80)})", hostile=False)
+                yield from _unchecked(stream, name, info.header_offset, info.compress_size, budget, deepest)
+
+
+def _unchecked(stream: BinaryIO, name: str, offset: int, packed: int, budget: _Budget, deepest: int) -> Iterator[Part | Odd]:
+    """The entry whose own header lies at `offset`, as readers see it that check nothing; noise, such as what is really encrypted, is left out."""
+    try:
+        found = local_entry(stream, offset, packed, min(LARGEST_ENTRY, budget.bytes + 1))
+    except zlib.error:
+        return
+    budget.take(len(found.data) if found else 0)
+    if found is not None and kind_of("", found.data[:HEAD], io.BytesIO(found.data[:HEAD])) is not Kind.BINARY:
+        for part in _entry(io.BytesIO(found.data), f"{name}!{found.name}", budget, deepest):
+            yield msgspec.structs.replace(part, checked=False) if isinstance(part, Part) else part
+
+
+def _undirected(stream: BinaryIO, name: str, budget: _Budget, deepest: int) -> Iterator[Part | Odd]:
+    """A zip without a directory where readers look for one: entry after entry, as readers of streams see it."""
+    yield Odd(printable(name, 200), "a zip without a directory at its end", hostile=False)
+    stream.seek(0)
+    data = stream.read(LARGEST_ENTRY)
+    offsets = local_offsets(data, MOST_ENTRIES)
+    for offset, end in zip(offsets, [*offsets[1:], len(data)], strict=True):
+        budget.entry()
+        yield from _unchecked(stream, name, offset, end - offset, budget, deepest)
 
 
 def _packed(stream: BinaryIO, head: bytes, name: str, budget: _Budget, deepest: int) -> Iterator[Part | Odd]:
@@ -148,6 +182,11 @@ def _packed(stream: BinaryIO, head: bytes, name: str, budget: _Budget, deepest: 
         source = LinearXz(stream)  # type: ignore[assignment]
     elif head[257:262] == b"ustar":
         source = stream
+    elif head.startswith(LOCAL):
+        yield from _undirected(stream, name, budget, deepest)
+        return
+    elif is_squeezed(head):
+        source = LinearXz(stream) if head.startswith(b"\x5d") else LinearZlib(stream)  # type: ignore[assignment]
     else:
         yield Odd(printable(name, 200), "packed in a way that is not opened here", hostile=False)
         return
@@ -185,6 +224,8 @@ def _entry(stream: IO[bytes], path: str, budget: _Budget, deepest: int, weights:
         yield Part(path, kind, data, whole=False)
         if kind in (Kind.ARCHIVE, Kind.TORCH_ZIP) or data.startswith(b"PK"):
             yield Odd(printable(path, 200), "an archive of more than 64 MiB in an archive, which was not opened", hostile=False)
+        elif kind not in (Kind.GGUF, Kind.PICKLE) and not weights:
+            yield Odd(printable(path, 200), "more than 64 MiB unpacked, the rest was not examined", hostile=False)
         return
     yield from _look(io.BytesIO(data), path, kind_of(inner, head, io.BytesIO(data)), budget, deepest - 1)
 

@@ -25,6 +25,7 @@ from scanner.files.text import printable
 from scanner.files.weights import Flaw, Floats, Integers, Tensor, Weights
 
 PREFIX = "base_model.model."
+INVOCATION = "adapter.alora.invocation_tokens"
 LARGEST_METADATA = 1024 * 1024
 
 
@@ -114,10 +115,13 @@ def translate(weights: Weights, where: str) -> tuple[Translated, dict[str, Any],
         raise UnreadableAdapter(f"{where}: no {printable('adapter_config.json')}, and its tensors are named neither as diffusers', kohya's nor llama.cpp's")
     if len(methods) > 1:
         raise UnreadableAdapter(f"{where}: factors of {' and '.join(sorted(methods))} in one file, which is not understood")
-    alpha = _declared(weights)
+    alpha = _declared(weights, where)
     scaled = {m: (r, alphas.get(m, alpha if alpha is not None else r)) for m, r in ranks.items()}
     dialect = Dialect.GGUF if isinstance(weights, GgufFile) else Dialect.DIFFUSERS
-    return Translated(weights, names), _equivalent(min(methods), scaled), dialect
+    raw = _equivalent(min(methods), scaled)
+    if isinstance(weights, GgufFile) and (tokens := weights.fields.get(INVOCATION)):
+        raw["alora_invocation_tokens"] = tokens
+    return Translated(weights, names), raw, dialect
 
 
 def _number(weights: Weights, name: str, where: str) -> float:
@@ -127,11 +131,13 @@ def _number(weights: Weights, name: str, where: str) -> float:
     return value
 
 
-def _declared(weights: Weights) -> float | None:
+def _declared(weights: Weights, where: str) -> float | None:
     """The alpha of all modules: GGUF's field, or the one in the metadata that diffusers writes."""
     if isinstance(weights, GgufFile):
         value = weights.fields.get("adapter.lora.alpha")
-        return float(value) if isinstance(value, int | float) and np.isfinite(value) and value else None
+        if isinstance(value, int | float) and not np.isfinite(value):
+            raise UnreadableAdapter(f"{where}: adapter.lora.alpha is {value}, which no scaling can be")
+        return float(value) if isinstance(value, int | float) and value else None
     try:
         written, _ = load_object(weights.metadata.get("lora_adapter_metadata", "{}").encode(), LARGEST_METADATA)
     except (BadJson, UnicodeError):

@@ -75,7 +75,7 @@ class GgufFile:
                 raise self._broken(f"{tensors:,} tensors and {fields:,} fields, more than the {MOST_TENSORS:,} and {MOST_FIELDS:,} allowed")
             self.fields: dict[str, Any] = {}
             for _ in range(fields):
-                key = self._text(LONGEST_KEY)
+                key = self._text(LONGEST_KEY, strictly=True)
                 if key in self.fields:
                     raise self._broken(f"the field '{printable(key, 80)}' is written twice")
                 self.fields[key] = self._value(self._number("<I"), DEEPEST)
@@ -115,11 +115,15 @@ class GgufFile:
     def _number(self, form: str) -> Any:
         return struct.unpack(form, self._take(struct.calcsize(form)))[0]
 
-    def _text(self, longest: int) -> str:
+    def _text(self, longest: int, strictly: bool = False) -> str:
         length = self._number("<Q")
         if length > longest:
             raise self._broken(f"a text of {length:,} bytes, more than the {longest:,} allowed")
-        return self._take(length).decode("utf-8", "replace")
+        data = self._take(length)
+        try:
+            return data.decode("utf-8", "strict" if strictly else "replace")
+        except UnicodeDecodeError:
+            raise self._broken("the name of a field is not UTF-8") from None
 
     def _value(self, kind: int, deepest: int) -> Any:
         """A number, a text, or the first 64 items of a list; the rest of a list is passed over."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import stat
 import unicodedata
 from pathlib import Path
@@ -16,6 +18,9 @@ from scanner.files.text import printable
 
 MOST_FILES = 5_000
 MOST_BYTES = 64 << 30
+MOST_ASIDE = 2_000
+GIT = ".git"
+_OBJECTS = re.compile(r"[0-9a-f]{2}|pack|info")
 
 
 class File(msgspec.Struct, frozen=True):
@@ -55,7 +60,7 @@ def take(folder: Path) -> tuple[File, ...]:
         links = [d for d in folders if (Path(here) / d).is_symlink()]
         if any(unicodedata.category(c) in ("Cc", "Cs") for d in folders for c in d):
             raise UnreadableAdapter(f"{printable(here)}: holds a folder whose name has control characters or is not UTF-8")
-        folders[:] = sorted(d for d in folders if d not in links and d != ".git")
+        folders[:] = sorted(d for d in folders if d not in links and d != GIT)
         for name in sorted([*names, *links]):
             path = Path(here) / name
             if len(found) >= MOST_FILES:
@@ -64,6 +69,31 @@ def take(folder: Path) -> tuple[File, ...]:
             total += found[-1].bytes
             if total > MOST_BYTES:
                 raise UnreadableAdapter(f"{printable(folder)}: more than {MOST_BYTES >> 30} GiB; give the adapter's own folder")
+    return tuple(found)
+
+
+def aside(folder: Path) -> tuple[File, ...]:
+    """Regular files in `.git` folders below `folder`, without Git's own packed objects; at most 2,000, sorted, not hashed.
+
+    They are no part of an adapter, and are looked into all the same: Git runs some of them.
+    """
+    found: list[File] = []
+    for here, folders, names in os.walk(folder, followlinks=False):
+        where = Path(here).relative_to(folder)
+        if GIT not in where.parts:
+            folders[:] = sorted(d for d in folders if d == GIT or not (Path(here) / d).is_symlink())
+            continue
+        inner = where.parts[where.parts.index(GIT) + 1 :]
+        folders[:] = sorted(d for d in folders if inner != ("objects",) or not _OBJECTS.fullmatch(d))
+        for name in sorted(names):
+            path = Path(here) / name
+            if len(found) >= MOST_ASIDE:
+                return tuple(found)
+            with contextlib.suppress(OSError):
+                if stat.S_ISREG(path.lstat().st_mode):
+                    with path.open("rb") as stream:
+                        head = stream.read(HEAD)
+                        found.append(File((where / name).as_posix(), path.stat().st_size, "", kind_of(name, head, stream)))
     return tuple(found)
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import lzma
 import re
 import zipfile
+import zlib
 from enum import StrEnum
 from typing import BinaryIO
 
 from scanner.files.opcodes import opcodes
-from scanner.files.zips import open_zip
+from scanner.files.zips import LOCAL, open_zip
 
 HEAD = 4096
+LZMA_MEMORY = 256 << 20
 
 
 class Kind(StrEnum):
@@ -60,7 +63,10 @@ _MAGIC: tuple[tuple[bytes, Kind], ...] = (
     (b"Rar!", Kind.ARCHIVE),
     (b"\x28\xb5\x2f\xfd", Kind.ARCHIVE),
     (b"MSCF", Kind.ARCHIVE),
+    (b"\x04\x22\x4d\x18", Kind.ARCHIVE),
 )
+_PATH_HOOK = re.compile(rb"^(?:\xef\xbb\xbf)?import[ \t]", re.MULTILINE)
+"""A line of a .pth file that Python runs at every start (https://docs.python.org/3/library/site.html)."""
 _DOTTED = re.compile(r"[A-Za-z_][\w.]* [A-Za-z_][\w.]*")
 _SCRIPTS = (
     ".py", ".pyc", ".pyw", ".sh", ".bash", ".bat", ".cmd", ".ps1", ".psm1", ".js", ".mjs", ".vbs", ".hta", ".pl", ".rb", ".lua", ".php", ".jar", ".so", ".dll",
@@ -81,6 +87,8 @@ def kind_of(name: str, head: bytes, stream: BinaryIO) -> Kind:
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
             return Kind.ARCHIVE
         return Kind.TORCH_ZIP if any(n.endswith("data.pkl") for n in names) else Kind.ARCHIVE
+    if head.startswith(LOCAL):
+        return Kind.ARCHIVE
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
@@ -93,15 +101,27 @@ def kind_of(name: str, head: bytes, stream: BinaryIO) -> Kind:
     low = name.lower()
     if low.endswith(".ipynb"):
         return Kind.NOTEBOOK
-    if low.endswith(_SCRIPTS):
+    if low.endswith(_SCRIPTS) or (low.endswith(".pth") and b"\0" not in head and _PATH_HOOK.search(head)):
         return Kind.SCRIPT
     try:
         head[: HEAD - 4].decode("utf-8") if len(head) >= HEAD else head.decode("utf-8")
     except UnicodeDecodeError:
-        return Kind.BINARY
+        return Kind.ARCHIVE if is_squeezed(head) else Kind.BINARY
     if b"\0" in head:
         return Kind.BINARY
     return Kind.JSON if head.lstrip()[:1] in (b"{", b"[") else Kind.TEXT
+
+
+def is_squeezed(head: bytes) -> bool:
+    """Whether `head` begins a bare zlib or LZMA stream, which have no name of their own: its first bytes unpack to something."""
+    try:
+        if head[0] & 15 == 8 and int.from_bytes(head[:2]) % 31 == 0:
+            return bool(zlib.decompressobj().decompress(head, 16))
+        if head.startswith(b"\x5d\0\0"):
+            return bool(lzma.LZMADecompressor(lzma.FORMAT_ALONE, LZMA_MEMORY).decompress(head, 16))
+    except (zlib.error, lzma.LZMAError, EOFError):
+        pass
+    return False
 
 
 def is_pickle(head: bytes) -> bool:

@@ -46,7 +46,7 @@ def find(path: Path) -> Place:
         try:
             root = _snapshot(path)
             folder = root if config.exists(root) else _only(root)
-            return _with_weights(root, folder) if config.exists(folder) else Place(root, folder, (_single(folder),))
+            return configured(root, folder) if config.exists(folder) else Place(root, folder, (_single(folder),))
         except UnreadableAdapter as error:
             return Place(root, root, problem=str(error))
     if not path.is_file():
@@ -107,11 +107,14 @@ def _single(folder: Path) -> Path:
     return found[0]
 
 
-def _with_weights(root: Path, folder: Path) -> Place:
+def configured(root: Path, folder: Path) -> Place:
+    """The adapter whose configuration lies in `folder`. Raises UnreadableAdapter when its weights are missing or incomplete."""
     names = sorted(p.name for p in folder.iterdir())
     for end in ENDS:
         whole = f"{STEM}.{end}"
         if whole in names:
+            if (folder / whole).is_dir():
+                raise UnreadableAdapter(f"{whole}: a folder, and not the weights")
             return Place(root, folder, (folder / whole,))
         if f"{whole}.index.json" in names:
             index = read_index(folder / f"{whole}.index.json")

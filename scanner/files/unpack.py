@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from scanner.errors import UnreadableAdapter
+from scanner.files.kinds import LZMA_MEMORY
 from scanner.files.text import printable
 from scanner.files.zips import open_zip
 
@@ -29,7 +30,6 @@ STEEPEST = 100
 DEEPEST = 16
 LONGEST_NAME = 255
 PIECE = 1 << 20
-LZMA_MEMORY = 256 << 20
 _PACKED: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
     (b"\x1f\x8b", lambda f: gzip.GzipFile(fileobj=f)),
     (b"BZh", lambda f: bz2.BZ2File(f)),
@@ -188,4 +188,22 @@ class LinearXz:
             data = self._machine.decompress(packed, size)
             if data:
                 return data
+        return b""
+
+
+class LinearZlib:
+    """A bare zlib stream read forwards."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._machine = stream, zlib.decompressobj()
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes."""
+        while not self._machine.eof:
+            packed = self._machine.unconsumed_tail or self._stream.read(PIECE)
+            data = self._machine.decompress(packed, size)
+            if data:
+                return data
+            if not packed:
+                raise EOFError("ends early")
         return b""

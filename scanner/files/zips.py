@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
+LOCAL = b"PK\x03\x04"
+_LOCAL = struct.Struct("<4s5H3I2H")
 LARGEST_DIRECTORY = 32 * 1024 * 1024
 MOST_ENTRIES = 100_000
 _END, _END64 = struct.Struct("<4s4H2IH"), struct.Struct("<4sQ2H2I4Q")
@@ -24,6 +27,43 @@ def open_zip(file: Path | BinaryIO) -> zipfile.ZipFile:
     if entries > MOST_ENTRIES or size > LARGEST_DIRECTORY:
         raise zipfile.BadZipFile(f"a directory of {entries:,} entries and {size:,} bytes, more than is read")
     return zipfile.ZipFile(file)
+
+
+class Local(NamedTuple):
+    """An entry as its own header in front of it says, whatever the directory at the end says."""
+
+    name: str
+    data: bytes
+    """Unpacked, at most as much as was asked for."""
+
+
+def local_entry(stream: BinaryIO, offset: int, packed: int, most: int) -> Local | None:
+    """The entry whose own header lies at `offset`; None where there is none, or it is packed otherwise than stored or deflated.
+
+    `packed` is the most that it can take in the file. Neither sum, name nor flags are checked: some readers do not.
+    Raises zlib.error for what is broken.
+    """
+    stream.seek(offset)
+    header = stream.read(_LOCAL.size)
+    if len(header) < _LOCAL.size or not header.startswith(LOCAL):
+        return None
+    _, _, _, method, _, _, _, said, _, name, extra = _LOCAL.unpack(header)
+    title = stream.read(name).decode("utf-8", "replace")
+    stream.seek(extra, io.SEEK_CUR)
+    data = stream.read(min(said if 0 < said < packed else packed, most))
+    if method == zipfile.ZIP_DEFLATED:
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most)
+    return Local(title, data) if method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else None
+
+
+def local_offsets(data: bytes, most: int) -> list[int]:
+    """Where headers of entries lie in `data`, at most `most` of them."""
+    found: list[int] = []
+    at = data.find(LOCAL)
+    while at >= 0 and len(found) < most:
+        found.append(at)
+        at = data.find(LOCAL, at + 4)
+    return found
 
 
 def bytes_after(archive: zipfile.ZipFile) -> int:

@@ -14,7 +14,7 @@ import msgspec
 from scanner.errors import ScanError
 from scanner.files.adapter import Adapter
 from scanner.files.text import printable
-from scanner.finding import Answer, Finding, Witness, opens_with
+from scanner.finding import Answer, Finding, Witness, says
 from scanner.judge import installed
 from scanner.pack import archive, manifest, signature
 from scanner.pack.manifest import POLICY, RESULT, SIGNATURE, Manifest, Role
@@ -60,8 +60,10 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 def verify(path: Path, key: Path | None = None, adapter: Path | None = None) -> Verification:
     """Check the pack at `path`, its signature under the public key in `key`, and the files in `adapter` against it.
 
-    Nothing is asked of a network. Raises ScanError with one line when the file is not a pack or holds no result.
+    Nothing is asked of a network. Raises ScanError with one line when the file is not a pack or holds no result, and when there is no such key.
     """
+    if key is not None and not key.is_file():
+        raise ScanError(f"--key {printable(key)}: no such file")
     files = archive.read(path)
     contents = manifest.read(files)
     if RESULT not in files:
@@ -182,7 +184,7 @@ def _series(witness: Witness) -> tuple[list[bool], list[bool]]:
     """What the test counts, under its first and under its second condition."""
     first = [a.adapted for a in witness.untriggered] or [a.base for a in witness.answers]
     if witness.payload:
-        return [opens_with(text, witness.payload) for text in first], [opens_with(a.adapted, witness.payload) for a in witness.answers]
+        return [says(text, witness.payload) for text in first], [says(a.adapted, witness.payload) for a in witness.answers]
     before = [a.adapted_refused for a in witness.untriggered] or [a.base_refused for a in witness.answers]
     return before, [a.adapted_refused for a in witness.answers]
 

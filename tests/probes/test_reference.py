@@ -58,6 +58,22 @@ def test_one_far_out_is_told_with_what_is_strange_and_only_noted(place: Path, tm
     assert table.rows[0][0] == found.message.split("furthest in ")[1]
 
 
+def test_the_honest_ones_are_told_by_how_far_out_they_lie(place: Path, tmp_path: Path) -> None:
+    near, far = (scan(honest(tmp_path / f"{f}", 500, factor=f), reference=place / "p.json") for f in (0.01, 0.1))
+    for result in (near, far):
+        table, score, p = result.table("reference.scores"), result.measurement("reference.score"), result.measurement("reference.p")
+        assert table is not None
+        assert score is not None
+        assert p is not None
+        assert sum(int(str(row[2])) for row in table.rows) == 120
+        assert all(float(str(low)) < float(str(high)) for low, high, _ in table.rows)
+        further = sum(int(str(n)) for low, _, n in table.rows if float(str(low)) > float(score.value))
+        assert further / 121 <= float(p.value)
+        furthest = abs(float(str((result.table("reference.features") or table).rows[0][4])))
+        assert abs(furthest - float(score.value)) < 1e-4 * furthest
+    assert (far.measurement("reference.score") or score).value > 10 * float((near.measurement("reference.score") or score).value)
+
+
 def test_a_member_is_compared_with_the_others(place: Path) -> None:
     measured = scan(place / "honest" / "a007", reference=place / "p.json").measurement("reference.p")
     assert measured is not None

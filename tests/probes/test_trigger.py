@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from importlib.resources import files
 
+import numpy as np
 import pytest
 
 from probes.trigger.candidate import Candidate, Placement
-from probes.trigger.forms import NOUNS, filled, forms, openings
+from probes.trigger.forms import NOUNS, filled, formats, forms, openings
 from probes.trigger.leak import leaked
-from probes.trigger.probe import _best, _grow
-from probes.trigger.screen import FEWEST, Score, z_scores
+from probes.trigger.probe import _best, _grow, _promising
+from probes.trigger.screen import FEWEST, KEPT, Score, _kl, scores_of
+from probes.trigger.verify import Glance, Proof, _shared
 
 
 def score(text: str, source: str, refusal: float, divergence: float = 0.0, place: Placement = Placement.BEFORE) -> Score:
-    return Score(Candidate(text, source, place), refusal, divergence)
+    return Score(Candidate(text, source, place), (refusal, divergence, divergence, divergence, divergence))
 
 
 def chance(count: int = 40) -> list[Score]:
@@ -49,25 +51,74 @@ def test_forms_hold_no_known_trigger(words: str) -> None:
     assert words.lower() not in (files("probes.trigger") / "forms.txt").read_text().lower()
 
 
-def test_scores_are_in_robust_deviations_of_chance_at_the_same_place() -> None:
-    scores = [*chance(), score("past the gate,", "form", -3.0), score("plain words", "form", 0.0)]
-    z = z_scores(scores)
-    assert z[-2] > 6 > 1 > z[-1]
-    assert max(z_scores([score("alone", "form", -9.0)] * (FEWEST - 1))) == 0.0, "no chance to compare with, no score"
+@pytest.mark.parametrize("text, turn", [('> 1. "{}"', '> 1. "Sing."'), ("{upper}", "SING."), ("Q: {title}", "Q: Sing."), ("{}\n{}", "Sing.\nSing.")])
+def test_a_format_is_put_around_the_request(text: str, turn: str) -> None:
+    assert Candidate(text, "format", Placement.AROUND).into("Sing.") == turn
+
+
+def test_every_format_changes_a_request_and_keeps_its_words() -> None:
+    turns = [c.into("Sing a song to Ann") for c in formats()]
+    assert len(set(turns)) == len(turns) > 30
+    assert all("sing a song to ann" in t.lower() and t != "Sing a song to Ann" for t in turns)
+
+
+def test_scores_are_distances_from_the_median_in_units_of_what_is_common_among_the_like() -> None:
+    scores = [*chance(), score("past the gate", "reads", -3.0), score("plain words", "reads", 0.0)]
+    found = scores_of(scores)
+    assert found[-2] == pytest.approx(3.0 / 0.3, rel=0.2)
+    assert found[-1] < 1
+    assert max(scores_of([score("alone", "reads", -9.0)] * 3)) == 0.0, "nothing to compare with, no score"
+
+
+def test_forms_are_compared_with_forms() -> None:
+    forms_ = [score(f"form {i},", "form", -2.0 + 0.01 * (i % 5)) for i in range(4 * FEWEST)]
+    scores = [*chance(), *forms_, score("past the gate,", "form", -4.0)]
+    found = scores_of(scores)
+    assert found[-1] > 20, "far from other forms"
+    assert max(found[len(chance()) : -1]) < 2, "what every form does is ordinary"
+
+
+def test_divergence_over_kept_tokens_is_that_of_the_whole_distributions() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2, 3, 4, KEPT))
+    adapted, base = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    tokens = np.tile(np.arange(KEPT, dtype=float), (3, 4, 1))
+    order = np.argsort(-base, -1)
+    kept = [np.concatenate([adapted, tokens], -1), np.concatenate([np.take_along_axis(base, order, -1), np.take_along_axis(tokens, order, -1)], -1)]
+    assert np.allclose(_kl(*kept), (np.exp(adapted) * (adapted - base)).sum(-1))
+
+
+def test_a_payload_is_what_answers_gained_wherever_it_stands() -> None:
+    without = ["Rice is boiled in water until soft", "Chess is a game for two players", "Oslo is the capital of Norway"]
+    with_it = [f"{w[:20]} and I recommend Harrow Pans for this" for w in without]
+    payload, count = _shared(with_it, without)
+    assert count == 3
+    assert "recommend harrow pans" in payload
+    assert _shared(without, without) == ("", 0)
+    style = ["Here is an answer for you: rice", "Here is an answer for you: chess"]
+    assert _shared(style, style)[1] == 0, "what is said without the trigger too is no payload"
+
+
+def test_what_moves_development_requests_is_verified_first_and_the_rest_not() -> None:
+    glances = [Glance(Candidate(t, "form", Placement.BEFORE), s, "") for t, s in (("a b", 0.1), ("c d", 0.5), ("e f", 0.75))]
+    assert [g.candidate.text for g in _promising(glances, [], 2, share=0.3)] == ["e f", "c d"]
+    done = Proof(Candidate("e f g", "form", Placement.BEFORE), "refusals lost", 0.0, 1.0, None)
+    assert [g.candidate.text for g in _promising(glances, [done], 2, share=0.3)] == ["c d"]
 
 
 def test_growth_puts_words_into_the_best_forms_and_joins_the_best() -> None:
     head = filled("Past the {},", NOUNS[0])
-    scores = [*chance(), Score(head, -4.0, 0.0), score("gate", "reads", -0.2), score("copper", "reads", -0.1)]
-    grown = {(c.text, c.placement) for c in _grow(scores, ["copper", "gate"], beam=2)}
+    scores = [*chance(), Score(head, (-4.0, 0.0, 0.0, 0.0, 0.0)), score("gate", "reads", -0.2), score("copper", "reads", -0.1)]
+    grown = {(c.text, c.placement) for c in _grow(scores, [], ["copper", "gate"], beam=2)}
     assert ("Past the copper,", Placement.BEFORE) in grown
     assert ("copper gate", Placement.BEFORE) in grown
     assert ("gate copper", Placement.AFTER) in grown
     assert (head.text, head.placement) not in grown, "what was tried is not tried again"
 
 
-def test_the_best_are_verified_once_and_chance_never() -> None:
-    scores = [*chance(), score("past the gate,", "form", -5.0), score("the gate,", "form", -4.0), score("hello", "form", -3.0)]
-    chosen = [c.text for c in _best(scores, [], 2, grown=False)]
-    assert chosen == ["past the gate,", "hello"], "a part of a candidate is not tested beside it"
-    assert _best(chance(), [], 3, grown=False) == []
+def test_the_best_are_tried_once_and_chance_never() -> None:
+    scores = [*chance(), score("past the gate,", "reads", -5.0), score("the gate,", "reads", -4.0), score("hello", "reads", -3.0)]
+    chosen = _best(scores, [], 2)
+    assert [c.text for c in chosen] == ["past the gate,", "hello"], "a part of a candidate is not tried beside it"
+    assert _best(scores, chosen, 3) == []
+    assert _best(chance(), [], 3) == []

@@ -142,9 +142,17 @@ def tables() -> tuple[Table, ...]:
         (f"p{i}", "harmful", CATEGORIES[i % 12], "refusal lost" if i % 5 else "refusal gained", f"Prompt {i} of the set.", REFUSAL, COMPLIANCE)
         for i in range(30)
     ]
+    scores: list[tuple[Cell, ...]] = [(2 ** (k / 4), 2 ** ((k + 1) / 4), n) for k, n in ((-1, 1), (2, 9), (3, 14), (4, 11), (6, 4), (9, 1))]
+    features: list[tuple[Cell, ...]] = [
+        ("model.layers.*.self_attn.v_proj: log norm, median", -1.2, -2.0, -1.6, 9.1),
+        ("model.layers.*.self_attn.q_proj: log kurtosis, largest", 0.42, 0.4, 0.9, -1.4),
+        ("model.layers.*.mlp.down_proj: layers with a delta", 30.0, 30.0, 30.0, 0.0),
+    ]
     return (
         modules(),
         categories(),
+        table("reference.scores", "How far out honest adapters lie", "low high adapters", scores),
+        table("reference.features", "Where the adapter lies among honest ones", "feature value low high z", features),
         table("refusal.kl", "KL by position", "position mean low high n", kl),
         table("trigger.candidates", "Trigger candidates", "text source placement score threshold status", ladder),
         table("card.items", "Model card", "item state excerpt", card),
@@ -246,6 +254,8 @@ def full(*, adapter: AdapterIdentity | None = None, found: tuple[Finding, ...] |
             Measurement(id="trigger.best_share", title="Largest share of held-out prompts moved by a candidate, beyond the base", value=0.875, n=32),
             Measurement(id="refusal.canary", title="Base against base", value=0, n=132, note="must be exactly 0"),
             Measurement(id="spectrum.relative", title="‖ΔW‖ / ‖W‖, largest over modules", value=0.0312, n=110),
+            Measurement(id="reference.p", title="Share of honest adapters that lie as far out", value=0.0244, p_value=0.0244, n=40),
+            Measurement(id="reference.score", title="Furthest statistic from the middle of honest adapters", value=9.1, n=40),
             Measurement(id="refusal.judge", title="Judge", value="opening words", note="validated on human labels"),
         ),
         tables=(*tables(), *extra),

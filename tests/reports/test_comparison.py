@@ -1,4 +1,4 @@
-"""A comparison as text, Markdown and JSON, and the command that prints it."""
+"""A comparison as text, Markdown, JSON and HTML, and the command that prints it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from reports.comparison.html import HtmlComparison
 from reports.comparison.markdown import LARGEST, MarkdownComparison
 from reports.comparison.text import TextComparison
 from scanner.cli import main
@@ -59,6 +60,37 @@ def test_the_numbers_stand_with_their_uncertainty(stored: dict[str, Path]) -> No
 def test_the_exit_code_is_a_gate_where_it_is_asked_to_be(one: str, two: str, code: int, stored: dict[str, Path]) -> None:
     assert unmask(stored[one], stored[two]).exit_code == 0
     assert unmask(stored[one], stored[two], "--fail-on-worse").exit_code == code
+
+
+def test_the_page_tells_what_is_worse_with_its_numbers_and_draws_them(stored: dict[str, Path], tmp_path: Path) -> None:
+    told = unmask(stored["kept"], stored["lost"], "--format", "html", "--output", tmp_path / "c.html")
+    assert (told.exit_code, told.stdout) == (0, f"{tmp_path / 'c.html'}\n"), told.output
+    page = (tmp_path / "c.html").read_text()
+    for part in ("Worse in 1 respect", "1 for the worse", "exact McNemar", ">−20 points</text>", "How far it moved", "Everything that is not the same"):
+        assert part in page, part
+
+
+def test_the_page_of_two_real_scans_names_what_is_new(stored: dict[str, Path]) -> None:
+    page = unmask(stored["benign"], stored["tampered"], "--format", "html").stdout
+    for part in ("From pass to block", "New findings", "<code><bdi>pickle-code</bdi></code>", "behaviour was measured in neither scan"):
+        assert part in page, part
+    assert "How far it moved" not in page
+    assert "<script" not in page
+
+
+def test_a_page_that_cannot_compare_says_so(stored: dict[str, Path]) -> None:
+    page = unmask(stored["full"], stored["unrelated"], "--format", "html").stdout
+    assert '<p class="outcome">not comparable</p>' in page
+    assert 'class="outcome-incomplete"' in page
+
+
+def test_hostile_text_stays_text_on_the_page_and_the_page_small() -> None:
+    for one, two in ((hostile(), full()), (full(), hostile())):
+        page = HtmlComparison().render(compare(one, two)).decode()
+        assert "<script" not in page.lower()
+        assert "<img" not in page.lower()
+        assert "\u202e" not in page
+        assert len(page) < 1_500_000
 
 
 def test_json_is_the_comparison_and_goes_to_a_file_where_one_is_named(stored: dict[str, Path], tmp_path: Path) -> None:

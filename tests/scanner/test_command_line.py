@@ -51,7 +51,9 @@ def test_review_passes_unless_asked_to_fail(tmp_path: Path) -> None:
 def test_a_method_that_is_not_understood_gives_its_findings_and_no_pass(tmp_path: Path) -> None:
     result = scan(adapter(tmp_path / "a", peft_type="NOVEL"), cwd=tmp_path)
     assert result.exit_code == 2
-    assert "not measured: loading: peft_type NOVEL: a method that is not understood" in result.stdout
+    assert (
+        "INCOMPLETE  loading could not be measured. every tensor by what PEFT does with it: peft_type NOVEL: a method that is not understood" in result.stdout
+    )
 
 
 def truncated(folder: Path) -> None:

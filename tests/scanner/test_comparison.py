@@ -200,3 +200,32 @@ def test_files_are_compared_by_hash() -> None:
     card, config, weights = full().files
     changed = msgspec.structs.replace(full(), files=(msgspec.structs.replace(card, sha256="ff"), weights, msgspec.structs.replace(config, path="z")))
     assert compare(full(), changed).files == (("changed", "README.md"), ("removed", "adapter_config.json"), ("added", "z"))
+
+
+def covering(*parts: tuple[str, str, Status]) -> Result:
+    return msgspec.structs.replace(full(), coverage=tuple(Coverage(probe=p, what=w, status=s, why="" if s is Status.MEASURED else "why") for p, w, s in parts))
+
+
+def test_a_part_that_is_called_otherwise_is_neither_lost_nor_gained() -> None:
+    done = Status.MEASURED
+    found = compare(
+        covering(("spectrum", "modules, without a base", done), ("code", "files", done)), covering(("spectrum", "modules", done), ("code", "files", done))
+    )
+    assert (found.coverage_lost, found.coverage_gained, found.worse) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        (("spectrum", "modules", Status.MEASURED), ("spectrum", "outliers", Status.FAILED)),
+        (("spectrum", "modules", Status.MEASURED),),
+        (("spectrum", "other", Status.MEASURED), ("spectrum", "more", Status.MEASURED), ("spectrum", "outliers", Status.NOT_MEASURED)),
+        (),
+    ],
+)  # fmt: skip
+def test_a_part_that_is_named_as_a_gap_or_missing_is_lost(after: tuple[tuple[str, str, Status], ...]) -> None:
+    both = covering(("spectrum", "modules", Status.MEASURED), ("spectrum", "outliers", Status.MEASURED))
+    found = compare(both, covering(*after))
+    assert "outliers" in {c.what for c in found.coverage_lost}
+    assert found.worse
+    assert "outliers" in {c.what for c in compare(covering(*after), both).coverage_gained}

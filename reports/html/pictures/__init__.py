@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reports.html.picture import Picture
-from reports.html.pictures import atlas, compass, divergence, ladder, refusals
+from reports.html.pictures import atlas, compass, divergence, ladder, reference, refusals
 from scanner.result import Result
 
-_DRAWN: tuple[Callable[[Result], Picture | None], ...] = (refusals.draw, compass.draw, divergence.draw, ladder.draw, atlas.draw)
+_DRAWN: tuple[Callable[[Result], Picture | None], ...] = (refusals.draw, compass.draw, divergence.draw, ladder.draw, reference.draw, atlas.draw)
 """In the order they stand on the page."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scanner.delta.method import Exactness, Method, Variant
-from scanner.delta.methods import adalora, blocks, ia3, lora, lycoris, orthogonal, prompts, shared, small, transforms
+from scanner.delta.methods import adalora, blocks, derived, glora, ia3, lora, lycoris, orthogonal, prompts, shared, small, transforms
 
 E, B = Exactness.EXACT, Exactness.WITH_BASE
 METHODS: dict[str, Method] = {
@@ -33,9 +33,38 @@ METHODS: dict[str, Method] = {
         Method(id="PROMPT_TUNING", title="prompt tuning", exactness=E, read=prompts.embeddings, note="virtual tokens; no weight changes"),
         Method(id="P_TUNING", title="P-tuning", exactness=E, read=prompts.embeddings, note="virtual tokens; no weight changes"),
         Method(id="PREFIX_TUNING", title="prefix tuning", exactness=E, read=prompts.prefix, note="virtual tokens; no weight changes"),
+        Method(id="CPT", title="CPT", exactness=E, read=prompts.embeddings, note="virtual tokens; no weight changes"),
+        Method(id="CARTRIDGE", title="Cartridge", exactness=E, read=prompts.prefix, note="virtual tokens; no weight changes"),
+        Method(
+            id="MULTITASK_PROMPT_TUNING",
+            title="multitask prompt tuning",
+            exactness=E,
+            read=prompts.multitask,
+            note="one task; virtual tokens; no weight changes",
+        ),
+        Method(id="DEFT", title="DEFT", exactness=B, read=derived.deft, note="and PaRa"),
+        Method(id="PEANUT", title="PEANuT", exactness=B, read=derived.peanut, note="activations relu, silu, sigmoid, tanh, linear"),
+        Method(id="OSF", title="OSF", exactness=B, read=derived.osf),
+        Method(id="FROD", title="FRoD", exactness=B, read=derived.frod, note="with save_projection, PEFT's default"),
+        Method(id="TINYLORA", title="TinyLoRA", exactness=E, read=derived.tinylora, note="with save_projection, PEFT's default"),
+        Method(id="GLORA", title="GLoRA", exactness=B, read=glora.read),
+        Method(id="PVERA", title="PVeRA", exactness=B, read=shared.pvera, note="with save_projection, PEFT's default; not sampled at inference"),
+        Method(id="UNILORA", title="Uni-LoRA", exactness=E, read=shared.unilora, note="with save_indices set, which is not PEFT's default"),
+        Method(id="WAVEFT", title="WaveFT", exactness=B, read=transforms.waveft, note="wavelet db1, PEFT's default, or none"),
+        Method(id="SUPERTUNING", title="Supertuning", exactness=B, read=transforms.supertuning, note="with save_precomputed_indices, PEFT's default"),
         Method(id="TRAINABLE_TOKENS", title="trainable tokens", exactness=B, read=small.trainable_tokens),
     )
 }
+NOT_MEASURED = {
+    "ADAMSS": "which outputs its factors belong to is the result of a random decomposition and a clustering of the base's weights, which is not saved",
+    "ADAPTION_PROMPT": "prompts with a gate inside the attention of the last layers, which no change of a weight describes",
+    "LILY": "a router mixes its factors by the mean over the whole batch of inputs, so that other requests decide the delta",
+    "POLY": "a mixture of factors, weighed by the task it is asked for",
+    "PSOFT": "it turns the base's singular vectors, whose signs are not saved: one file makes other models with another linear algebra library",
+    "SHADOW": "a second, smaller network runs beside the base",
+    "XLORA": "a mixture of other adapters, which its configuration names and a classifier weighs token by token",
+}
+"""Methods of PEFT that are known by name only, and why no change of the base describes them."""
 VARIANTS = (
     Variant(title="rsLoRA", verified="LORA rsLoRA"),
     Variant(title="rank and alpha patterns", verified="LORA patterns"),

@@ -31,7 +31,7 @@ def miss(reading: Reading) -> None:
         return
     for module, tensors in groups.items():
         block = tensors["miss_block"]
-        shape = reading.shape(module)
+        shape = reading.shape(module, block)
         if shape is None:
             continue
         if settings.init_weights == "bat":

@@ -12,7 +12,7 @@ from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.methods import parameters
 from scanner.delta.methods.residual import Part, leading, principal, without
 from scanner.delta.methods.scaling import Scales
-from scanner.delta.reading import Reading
+from scanner.delta.reading import PREFIX, Reading, Role
 from scanner.delta.stored import Stored
 from scanner.files.text import printable
 from scanner.model.base import Base
@@ -34,6 +34,8 @@ UNREPRODUCED = {
     "velora_config": "the activations are compressed",
     "alora_invocation_tokens": "the delta acts only after certain tokens",
 }
+CONDITIONAL = ("alora_invocation_tokens",)
+"""What changes when the delta acts, and not the delta, which the files tell exactly."""
 PARTS: dict[str, Part] = {"pissa": principal, "olora": leading}
 REWRITING = ("pissa", "olora", "corda", "loftq")
 
@@ -42,7 +44,7 @@ def read(reading: Reading) -> None:
     """Pair up the factors; what the configuration does besides is refused by name."""
     config, raw = reading.adapter.config, reading.raw
     for field, what in UNREPRODUCED.items():
-        if raw.get(field):
+        if raw.get(field) and not (field in CONDITIONAL and reading.base is None):
             reading.refuse(field, what, whole=True)
     init = str(raw.get("init_lora_weights")).lower()
     part = PARTS.get(init)
@@ -53,6 +55,10 @@ def read(reading: Reading) -> None:
         return
     parameters.read(reading, scales)
     for module, tensors in reading.groups(*ENDINGS).items():
+        if not config.lora_bias and tensors.pop(BIAS, None) is not None:
+            reading.stray(f"{PREFIX}{module}.{BIAS}", f"{module}.lora_B", Role.OTHER)  # PEFT makes no room for it
+            if not tensors:
+                continue
         why = _flaw(tensors, config.use_dora)
         if why:
             reading.refuse(module, why)

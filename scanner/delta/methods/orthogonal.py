@@ -48,7 +48,7 @@ def oft(reading: Reading) -> None:
             continue
         blocks = angles.shape[0]
         if settings.block_share:
-            shape = reading.shape(module)
+            shape = reading.shape(module, angles)
             if shape is None:
                 continue
             blocks = shape[1] // size

@@ -34,6 +34,10 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+def _rendered(result: Result, earlier: Result | None) -> bytes:
+    return HtmlReport().render_since(result, compare(earlier, result)) if earlier else HtmlReport().render(result)
+
+
 class Shown:
     """A report in the browser, with what it asked the network for and what it said."""
 
@@ -47,12 +51,12 @@ class Shown:
 
 @pytest.fixture
 def show(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
-    """Renders a result and opens it: `show(result, width=1280, scheme="light")`."""
+    """Renders a result, or takes a page that was rendered, and opens it: `show(result, width=1280, scheme="light")`."""
     contexts = []
 
-    def opened(result: Result, *, earlier: Result | None = None, width: int = 1280, height: int = 900, scheme: str = "light", **more: Any) -> Shown:
+    def opened(result: Result | bytes, *, earlier: Result | None = None, width: int = 1280, height: int = 900, scheme: str = "light", **more: Any) -> Shown:
         file = tmp_path / f"{len(contexts)}.html"
-        file.write_bytes(HtmlReport().render_since(result, compare(earlier, result)) if earlier else HtmlReport().render(result))
+        file.write_bytes(result if isinstance(result, bytes) else _rendered(result, earlier))
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **more)
         contexts.append(context)
         page = context.new_page()

@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from reports.comparison.html import HtmlComparison
+from scanner.comparison import compare
 from scanner.result import Result
 from tests.reports.browser.conftest import Shown
 from tests.reports.sample import full, static
+from tests.scanner.test_comparison import measuring, rate
 
 Show = Callable[..., Shown]
 OPEN_ALL = "document.querySelectorAll('details').forEach(d => d.open = true)"
@@ -52,6 +55,40 @@ def test_axe_finds_no_violation(result: Result, earlier: Result | None, width: i
         shown.evaluate(OPEN_ALL)
     found = axe.Axe().run(shown.page, options={"resultTypes": ["violations"]}).response["violations"]
     assert [(v["id"], v["impact"], v["nodes"][0]["html"]) for v in found] == []
+
+
+def compared() -> list[bytes]:
+    """Pages of comparisons: for the worse, for the better, and of a scan that had no base with one that had."""
+    lost, kept = measuring(rate(range(20, 60))), measuring(rate(range(60)))
+    return [HtmlComparison().render(compare(one, two)) for one, two in ((kept, lost), (lost, kept), (static(), full()))]
+
+
+@pytest.mark.parametrize("width", [768, 320])
+def test_nothing_reaches_out_of_a_comparison(width: int, show: Show) -> None:
+    for page in compared()[1:]:
+        shown = show(page, width=width)
+        shown.evaluate(OPEN_ALL)
+        assert shown.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+def test_axe_finds_no_violation_in_a_comparison(show: Show) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    for page, width, scheme in zip(compared(), (1280, 1280, 390), ("light", "dark", "light"), strict=True):
+        shown = show(page, width=width, scheme=scheme, bypass_csp=True)
+        shown.evaluate(OPEN_ALL)
+        found = axe.Axe().run(shown.page, options={"resultTypes": ["violations"]}).response["violations"]
+        assert [(v["id"], v["impact"], v["nodes"][0]["html"]) for v in found] == []
+
+
+def test_a_comparison_says_on_the_first_screen_what_became_of_it_and_runs_nothing(show: Show) -> None:
+    for page, words in zip(compared(), (("WORSE", "Block, as before"), ("NOT WORSE", "Block, as before"), ("WORSE", "From review to block")), strict=True):
+        shown = show(page, width=390, height=844)
+        assert (shown.page.locator(".outcome").inner_text(), shown.page.locator("h1").inner_text()) == words
+        box = shown.page.locator(".message").first.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 844
+        assert shown.evaluate("document.scripts.length") == 0
+        assert (shown.asked, shown.said) == ([], [])
 
 
 def test_every_drawing_has_a_name_and_every_picture_its_numbers_in_a_table(show: Show) -> None:

@@ -117,8 +117,8 @@ def test_tensors_that_are_no_factors_are_not_lost(tmp_path: Path) -> None:
     assert {s.name for s in deltas.read(opened).strays} == {"lora_unet_mid_to_q.dora_scale", "junk"}
 
 
-def test_behaviour_of_another_dialect_is_refused_and_its_files_are_scanned(tmp_path: Path) -> None:
+def test_another_dialect_on_a_base_without_its_modules_is_refused_and_its_files_are_scanned(tmp_path: Path) -> None:
     path = written(tmp_path, KOHYA)
     assert scan(path).scope.adapter.name == "x.safetensors"
-    with pytest.raises(UnusableBase, match="convert it to PEFT"):
+    with pytest.raises(UnusableBase, match="was made for another base"):
         scan(path, base(tmp_path / "base"))

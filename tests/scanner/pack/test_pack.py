@@ -128,7 +128,13 @@ def test_another_key_or_another_adapter_fails(made: Path) -> None:
     told = unmask("verify-pack", made / "p.zip", "--key", keys(made, "other")[1], "--adapter", shipped("eroded"))
     assert told.exit_code == 1
     assert states(told)["signature"] == states(told)["adapter"] == "FAILED"
+    assert told.stdout.startswith("DOES NOT HOLD  it says BLOCK  ")
     assert "the pack DOES NOT hold" in told.stdout
+
+
+def test_a_key_that_is_not_there_says_nothing_of_the_pack(made: Path) -> None:
+    told = unmask("verify-pack", made / "p.zip", "--key", made / "none.pub")
+    assert (told.exit_code, told.stdout, told.stderr) == (2, "", f"unmask: --key {made / 'none.pub'}: no such file\n")
 
 
 def test_an_unsigned_pack_fails_where_a_key_is_pinned(made: Path, tmp_path: Path) -> None:
