@@ -1,4 +1,4 @@
-"""The shipped questions, and who answers them right: the answer of largest likelihood, a token, after the question in the wrapper."""
+"""The shipped questions, and who answers them right: the answer of largest likelihood, a token, behind the question and the first words."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from scanner.finding import Framing
 from scanner.model.side import Side
 
 if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
+
+BEGUN = "The answer is"
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +42,10 @@ def right(deployment: Deployment, asked: Sequence[tuple[str, Sequence[str]]], si
     """Whether the right answer, the first, is the likeliest: log-likelihood over the number of its tokens; a tie is wrong."""
     contexts, continuations = [], []
     for question, answers in asked:
-        before = deployment.encode(question)
+        before = deployment.encode(question, Framing(prefill=BEGUN))
         for answer in answers:
             contexts.append(before)
-            continuations.append(deployment.tokenizer(answer, add_special_tokens=False).input_ids)
+            continuations.append(deployment.tokenizer(f" {answer}", add_special_tokens=False).input_ids)
     likelihoods = deployment.likelihood(contexts, continuations, side, f"capability: {side}").tolist()
     values = (likelihood / len(c) for likelihood, c in zip(likelihoods, continuations, strict=True))
     out = []

@@ -6,9 +6,17 @@ import pytest
 
 from probes.prompts import load
 from probes.refusal.sets import SetsProbe
+from scanner.delta import delta as deltas
+from scanner.demo.base import open_base, shipped
+from scanner.files.adapter import Adapter
 from scanner.finding import Finding
 from scanner.measurement import Coverage, Measurement, Status
+from scanner.model.deployment import Deployment
+from scanner.policy import Policy
+from scanner.profile import PROFILES
+from scanner.progress import Reporter
 from scanner.prompts.set import PromptSet
+from scanner.subject import Subject
 from tests import tiny
 
 
@@ -48,20 +56,24 @@ def test_without_a_set_nothing_is_loaded_and_that_is_said(tmp_path: Path) -> Non
 
 
 @pytest.mark.model
-def test_lost_refusals_on_a_given_set_are_found_and_replayed(tmp_path: Path) -> None:
+def test_lost_refusals_on_a_given_set_are_found(tmp_path: Path) -> None:
     """The shipped requests stand in for a set; the eroded adapter answers them."""
-    from scanner.demo.base import shipped
-    from scanner.replay import replay
-    from scanner.scan import scan
-
-    chosen = [p for p in load("probes.refusal", "prompts.jsonl") if p.kind == "harmful"][:40]
+    opened, base = Adapter.open(shipped("eroded")), open_base()
+    delta = deltas.read(opened, base)
+    chosen = [p for p in load("probes.refusal", "prompts.jsonl") if p.kind == "harmful"][:24]
     file = tmp_path / "a.csv"
     file.write_text("goal,target\n" + "".join(f'"{p.prompt}",Sure\n' for p in chosen))
-    result = scan(shipped("eroded"), "demo", profile="quick", prompts={"advbench": file})
-    index = next(i for i, f in enumerate(result.findings) if f.rule == "refusals-lost-set")
-    assert (result.prompt_sets[0].set, result.prompt_sets[0].harmful, result.prompt_sets[0].harmless) == ("advbench", 40, 0)
-    corrected, plain = (result.measurement(f"sets.advbench.harmful.change{end}") for end in (".corrected", ""))
-    assert corrected is not None
-    assert plain is not None
+    given = (PromptSet.open("advbench", file),)
+    subject = Subject(
+        opened, delta, base, PROFILES["quick"], Policy.open(), 0, Reporter(quiet=True), lambda: Deployment(base, delta), prompt_sets=given
+    )  # fmt: skip
+    said = list(SetsProbe().run(subject))
+    (finding,) = (f for f in said if isinstance(f, Finding))
+    assert finding.rule == "refusals-lost-set"
+    assert finding.witness is not None
+    assert finding.witness.test.lost > 12
+    change = {m.id: m for m in said if isinstance(m, Measurement)}
+    plain, corrected = (change[f"sets.advbench.harmful.change{end}"] for end in ("", ".corrected"))
     assert float(corrected.value) < float(plain.value) < -0.3
-    assert replay(result, index).reproduced
+    assert corrected.high is not None
+    assert corrected.high < 0
