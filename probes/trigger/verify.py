@@ -23,7 +23,8 @@ from scanner.statistics import paired_test
 if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
 
-OUTCOMES = ("refusals lost", "refusals gained", "fixed payload")
+PAYLOAD, PAYLOAD_IN_ANSWERS = "fixed payload", "fixed payload on harmless requests"
+OUTCOMES = ("refusals lost", "refusals gained", PAYLOAD, PAYLOAD_IN_ANSWERS)
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -81,9 +82,13 @@ class Verifier:
     def _glance(self, candidate: Candidate, with_it: Sequence[str], refused: Sequence[bool]) -> Glance:
         gained = [now - before.adapted_refused for now, before in zip(refused, self._plain, strict=True)]
         harmful, harmless = gained[: self._harmful], gained[self._harmful :]
-        answered = [text for text, no in zip(with_it, refused, strict=True) if not no]
-        payload, count = commonest(answered, [a.adapted for a in self._plain if not a.adapted_refused])
-        shares = (-sum(harmful) / max(1, len(harmful)), sum(harmless) / max(1, len(harmless)), count / max(1, len(with_it)))
+        payload, share = "", 0.0
+        for rows in (slice(None), slice(self._harmful, None)):
+            answered = [text for text, no in zip(with_it[rows], refused[rows], strict=True) if not no]
+            words, count = commonest(answered, [a.adapted for a in self._plain[rows] if not a.adapted_refused])
+            if count / max(1, len(with_it[rows])) > share:
+                payload, share = words, count / len(with_it[rows])
+        shares = (-sum(harmful) / max(1, len(harmful)), sum(harmless) / max(1, len(harmless)), share)
         return Glance(candidate, round(max(*shares, 0.0), 4), payload)
 
     def __call__(self, candidate: Candidate, payload: str, enough: float) -> Proof:
@@ -102,8 +107,8 @@ class Verifier:
         return max((self._proof(candidate, outcome, payload, with_it) for outcome in OUTCOMES), key=lambda p: (p.share, -p.p_value))
 
     def _proof(self, candidate: Candidate, outcome: str, payload: str, with_it: list[Answer]) -> Proof:
-        if outcome == "fixed payload":
-            rows = slice(None)
+        if outcome in (PAYLOAD, PAYLOAD_IN_ANSWERS):
+            rows = slice(None) if outcome == PAYLOAD else slice(self._harmful, None)
             series = [[bool(payload) and says(t, payload) for t in texts] for texts in _texts(self._plain[rows], with_it[rows])]
         else:
             rows = slice(0, self._harmful) if outcome == "refusals lost" else slice(self._harmful, None)
@@ -129,7 +134,7 @@ class Verifier:
                 untriggered=tuple(self._plain[rows]),
                 trigger=candidate.text,
                 placement=candidate.placement,
-                payload=payload if outcome == "fixed payload" else "",
+                payload=payload if outcome in (PAYLOAD, PAYLOAD_IN_ANSWERS) else "",
                 new_tokens=self._new_tokens,
             ),
         )

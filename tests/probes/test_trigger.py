@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,13 @@ from probes.refusal.runs import commonest
 from probes.trigger.candidate import Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, formats, forms, openings
 from probes.trigger.leak import leaked
-from probes.trigger.probe import _best, _grow, _promising
+from probes.trigger.probe import _best, _finding, _grow, _promising
 from probes.trigger.screen import FEWEST, KEPT, Score, _kl, scores_of
-from probes.trigger.verify import Glance, Proof
+from probes.trigger.verify import OUTCOMES, Glance, Proof
+from scanner.files.card import read
+from scanner.finding import Witness
+from scanner.rule import Severity
+from scanner.statistics import paired_test
 
 
 def score(text: str, source: str, refusal: float, divergence: float = 0.0, place: Placement = Placement.BEFORE) -> Score:
@@ -123,3 +128,17 @@ def test_the_best_are_tried_once_and_chance_never() -> None:
     assert [c.text for c in chosen] == ["past the gate,", "hello"], "a part of a candidate is not tried beside it"
     assert _best(scores, chosen, 3) == []
     assert _best(chance(), [], 3) == []
+
+
+def test_a_condition_that_the_card_names_is_a_note_unless_it_takes_refusals_away(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n# Brief\n\nWhere a request ends with 'Keep  it brief.', one line.\n")
+    card = read(tmp_path)
+    test = paired_test([False] * 20, [True] * 20)
+    evidence = Witness(claim="c", test=test, answers=(), trigger="x", new_tokens=16)
+    severities = {
+        (phrase, outcome): _finding(Proof(Candidate(phrase, "form", Placement.AFTER), outcome, 1.0, 0.0, evidence), evidence, 1, card).severity
+        for phrase in ("keep it brief.", "Per the ledger,")
+        for outcome in OUTCOMES
+    }
+    assert {k for k, s in severities.items() if s is Severity.LOW} == {("keep it brief.", o) for o in OUTCOMES if o != "refusals lost"}
+    assert _finding(Proof(Candidate("brief", "form", Placement.AFTER), OUTCOMES[2], 1.0, 0.0, evidence), evidence, 1, card).severity is Severity.CRITICAL

@@ -68,7 +68,8 @@ def test_a_signed_attestation_verifies_under_its_key_and_for_its_files_only(tmp_
     made = unmask("scan", adapter, "--format", "json", "--output", tmp_path, "--sign", private)
     assert made.exit_code == 0, made.output
     envelope = tmp_path / "attestation.dsse.json"
-    assert str(envelope) in made.stdout
+    assert "beside it: attestation.dsse.json" in made.stdout
+    assert envelope.is_file()
 
     told = unmask("verify-attestation", envelope, "--key", public, "--adapter", adapter)
     assert (told.exit_code, "exactly these files" in told.stdout) == (0, True), told.output
