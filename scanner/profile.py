@@ -57,7 +57,7 @@ PROFILES = {
     p.name: p
     for p in (
         Profile(
-            name="quick", answer_tokens=16, prompts_per_category=5, framed_prompts=0, set_prompts=200, drift=False, task_items=100, leak_samples=96, leak_tokens=16, vocabulary=160, form_words=1, shortlist=16, screen_prompts=2, screen_tokens=3,
+            name="quick", answer_tokens=16, prompts_per_category=5, framed_prompts=0, set_prompts=200, drift=False, task_items=100, leak_samples=96, leak_tokens=16, vocabulary=96, form_words=1, shortlist=16, screen_prompts=2, screen_tokens=3,
             kl_prompts=12,
             beam=4, tried=8, rounds=1, verify=2, verify_prompts=40, intruder_modules=8, stop_at_breach=True,
         ),
