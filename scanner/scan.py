@@ -36,7 +36,7 @@ from scanner.probe import Need, Probe, probes, rules
 from scanner.profile import PROFILES
 from scanner.progress import Reporter
 from scanner.prompts.set import open_sets
-from scanner.result import AdapterIdentity, BaseIdentity, Result, Scope
+from scanner.result import AdapterIdentity, BaseIdentity, Result, Scope, dumps, loads
 from scanner.rule import Basis
 from scanner.subject import Subject
 from scanner.trust import Trust
@@ -172,7 +172,7 @@ def scan(
     final = judged(settings, result, rulebook, baselines, today)
     if opened.problem and final.verdict.outcome is not Outcome.BLOCK:
         raise UnreadableAdapter(opened.problem)
-    return final
+    return loads(dumps(final), "this scan")  # as a reader of result.json gets it, down to whether a number is whole
 
 
 def open_base(name: str | Path, allow_hub: bool = False) -> Base:

@@ -38,7 +38,7 @@ def test_rows_columns_and_entries_are_those_of_the_product(out: int, inputs: int
         assert side.top8 == pytest.approx(np.sort(energy)[::-1][:8].sum() / energy.sum(), rel=1e-6)
         assert side.strongest[0] == int(energy.argmax())
         assert len(side.strongest) == min(8, d)
-        np.testing.assert_allclose(side.blocks, [energy[i : i + BLOCK].sum() for i in range(0, d, BLOCK)], rtol=1e-5)
+        np.testing.assert_allclose(side.blocks, [energy[i : i + BLOCK].sum() for i in range(0, d, BLOCK)], rtol=1e-4)
     left, _, right = np.linalg.svd(product, full_matrices=False)
     values = np.linalg.svd(product, compute_uv=False)
     if len(values) == 1 or values[1] < 0.99 * values[0]:
