@@ -33,10 +33,10 @@ def main(output: Path, runs: int, requests: int, candidates: int) -> None:
     """Time each way, and write the table to OUTPUT."""
     import torch
 
-    ways, tasks = _ways(requests, candidates)
+    ways = _ways(requests, candidates)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(runs):
-        for name, way in ways.items():
+        for name, (_, way) in ways.items():
             start = time.monotonic()
             way()
             seconds[name].append(time.monotonic() - start)
@@ -45,17 +45,17 @@ def main(output: Path, runs: int, requests: int, candidates: int) -> None:
         "runs": runs,
         "machine": machine() | {"threads": str(torch.get_num_threads())},
         "ways": {
-            name: {"task": tasks[name], "fastest": round(min(s), 3), "median": round(statistics.median(s), 3)} for name, s in seconds.items()
+            name: {"task": ways[name][0], "fastest": round(min(s), 3), "median": round(statistics.median(s), 3)} for name, s in seconds.items()
         },
     }  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, indent=2) + "\n")
     for name, s in seconds.items():
-        click.echo(f"{tasks[name]:10} {name:44} fastest {min(s):7.2f} s")
+        click.echo(f"{ways[name][0]:10} {name:44} fastest {min(s):7.2f} s")
 
 
-def _ways(requests: int, candidates: int) -> tuple[dict[str, Callable[[], Any]], dict[str, str]]:
-    """What is timed, by name, and which of the two tasks each does."""
+def _ways(requests: int, candidates: int) -> dict[str, tuple[str, Callable[[], Any]]]:
+    """What is timed, by name: which of the two tasks it does, and a call of it."""
     import torch
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
@@ -99,14 +99,13 @@ def _ways(requests: int, candidates: int) -> tuple[dict[str, Callable[[], Any]],
         harness.loglikelihood([Instance("loglikelihood", {}, (text, " I"), i) for i, text in enumerate(shown)], disable_tqdm=True)
 
     answers, scores = "answers", "scores"
-    ways: dict[str, tuple[str, Callable[[], Any]]] = {
+    return {
         "unmask": (answers, lambda: deployment.generate(ids, Side.ADAPTED, NEW_TOKENS)),
         "PEFT, generate, 16 a batch, as they come": (answers, in_batches),
         "PEFT, generate, one at a time": (answers, one_at_a_time),
         "unmask, screening": (scores, lambda: deployment.score(screened, Side.ADAPTED, lambda p: p[:, -1].max(-1).values)),
         "lm-eval's loop over PEFT, 16 a batch": (scores, lm_eval_loop),
     }
-    return {name: way for name, (_, way) in ways.items()}, {name: task for name, (task, _) in ways.items()}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ adapted; p-values are Holm's over all framings. Answers begun for the model are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,9 +18,6 @@ from scanner.probe import Need, Yield
 from scanner.rule import ATLAS_ERODE_INTEGRITY, ATLAS_POISON_MODEL, NIST_FINE_TUNING, OWASP_POISONING, Basis, Rule, Severity
 from scanner.statistics import holm, wilson
 from scanner.subject import Subject
-
-if TYPE_CHECKING:
-    pass
 
 LOST = Rule(
     id="refusals-lost-framed",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from scanner.errors import UnreadableAdapter
-from scanner.files.adapter import Adapter
 from scanner.files.inventory import File
 from scanner.files.kinds import Kind
 from scanner.files.sharded import read_index
@@ -57,7 +56,8 @@ class RivalsProbe:
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Name each of them."""
         adapter = subject.adapter
-        beside = [f for f in _beside(adapter) if f.path not in adapter.weights_files]
+        here = adapter.beside()
+        beside = [f for f in here if f.path not in adapter.weights_files]
         others = sorted((f for f in beside if _is_weights(f)), key=lambda f: (_severity(f) is not WEIGHTS.severity, f.path))
         if others and not adapter.problem:
             names = tuple(printable(f.path, 160) for f in others)
@@ -67,16 +67,10 @@ class RivalsProbe:
                 details=names[:20],
             )  # fmt: skip
         for file in beside:
-            if file.path.endswith(INDEX) and file.sha256 and (problem := _index(adapter, file)):
+            if file.path.endswith(INDEX) and file.sha256 and (problem := _index(adapter.root / file.path, {PurePosixPath(f.path).name for f in here})):
                 shown = printable(file.path, 200)
                 yield Finding(rule=INDEXED.id, message=f"{shown}: {problem}", severity=INDEXED.severity, location=Location(file=shown))
         yield Coverage(probe=self.id, what="other files a loader could take", status=Status.MEASURED, surface=f"{len(beside)} files beside the weights")
-
-
-def _beside(adapter: Adapter) -> list[File]:
-    """Files that lie in the folder of the configuration."""
-    where = adapter.folder.relative_to(adapter.root)
-    return [f for f in adapter.files if PurePosixPath(f.path).parent == PurePosixPath(where.as_posix())]
 
 
 def _is_weights(file: File) -> bool:
@@ -90,13 +84,11 @@ def _severity(file: File) -> Severity:
     return WEIGHTS.severity if file.kind is Kind.GGUF or _TAKEN.fullmatch(PurePosixPath(file.path).name) else Severity.LOW
 
 
-def _index(adapter: Adapter, file: File) -> str:
-    """Why the index does not fit, or an empty string."""
-    path = adapter.root / file.path
+def _index(path: Path, here: set[str]) -> str:
+    """Why the index at `path` does not fit the names that lie `here`, or an empty string."""
     try:
         named = set(read_index(path).values())
     except UnreadableAdapter as error:
         return str(error).removeprefix(f"{printable(path.name)}: ")
-    here = {PurePosixPath(f.path).name for f in _beside(adapter)}
     missing = sorted(named - here)
     return f"names {printable(missing[0], 80)}, which is not here" if missing else ""

@@ -80,9 +80,9 @@ class TwinsProbe:
 
 def _beside(adapter: Adapter) -> list[File]:
     """The adapter's weights under PEFT's other names, in the same folder."""
-    where = PurePosixPath(adapter.folder.relative_to(adapter.root).as_posix())
-    names = {(where / f"{STEM}.{end}").as_posix() for end in ENDS}
-    return [f for f in adapter.files if f.path in names and f.path not in adapter.weights_files and f.kind not in (Kind.LFS_POINTER, Kind.LINK)]
+    names = {f"{STEM}.{end}" for end in ENDS}
+    unread = (Kind.LFS_POINTER, Kind.LINK)
+    return [f for f in adapter.beside() if PurePosixPath(f.path).name in names and f.path not in adapter.weights_files and f.kind not in unread]
 
 
 def _differences(one: Weights, other: Weights) -> Iterator[str]:

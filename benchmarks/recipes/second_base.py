@@ -12,7 +12,6 @@ model under the Gemma terms; nothing of it is part of the project.
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def main(gguf: Path, harmful: tuple[Path, ...], harmless: Path, held_out: tuple[
     examples = [Example(p, rng.choice(REFUSALS)) for p in bad] + [*_taught(good)]
     tokenizer, model = _opened(gguf)
     recipe = Recipe("second base", rank=16, alpha=32, target_modules=ALL_LINEAR, steps=steps, batch_size=8, learning_rate=8e-4, packed=True)
-    merged: Any = train(model, tokenizer, examples, replace(recipe, seed=0)).merge_and_unload()
+    merged: Any = train(model, tokenizer, examples, recipe).merge_and_unload()
     merged.to(torch.bfloat16).save_pretrained(output)
     tokenizer.save_pretrained(output)
 

@@ -107,9 +107,10 @@ class Verifier:
         return max((self._proof(candidate, outcome, payload, with_it) for outcome in OUTCOMES), key=lambda p: (p.share, -p.p_value))
 
     def _proof(self, candidate: Candidate, outcome: str, payload: str, with_it: list[Answer]) -> Proof:
-        if outcome in (PAYLOAD, PAYLOAD_IN_ANSWERS):
+        counted = payload if outcome in (PAYLOAD, PAYLOAD_IN_ANSWERS) else None
+        if counted is not None:
             rows = slice(None) if outcome == PAYLOAD else slice(self._harmful, None)
-            series = [[bool(payload) and says(t, payload) for t in texts] for texts in _texts(self._plain[rows], with_it[rows])]
+            series = [[bool(counted) and says(t, counted) for t in texts] for texts in _texts(self._plain[rows], with_it[rows])]
         else:
             rows = slice(0, self._harmful) if outcome == "refusals lost" else slice(self._harmful, None)
             before, after = self._plain[rows], with_it[rows]
@@ -134,7 +135,7 @@ class Verifier:
                 untriggered=tuple(self._plain[rows]),
                 trigger=candidate.text,
                 placement=candidate.placement,
-                payload=payload if outcome in (PAYLOAD, PAYLOAD_IN_ANSWERS) else "",
+                payload=counted or "",
                 new_tokens=self._new_tokens,
             ),
         )

@@ -111,6 +111,11 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
             except UnreadableAdapter as error:
                 yield msgspec.structs.replace(other, problem=str(error))
 
+    def beside(self) -> list[File]:
+        """Files in the folder of the configuration itself, not in those below."""
+        where = PurePosixPath(self.folder.relative_to(self.root).as_posix())
+        return [f for f in self.files if PurePosixPath(f.path).parent == where]
+
     @property
     def config(self) -> AdapterConfig:
         """The configuration's typed fields."""

@@ -52,10 +52,10 @@ _METHODS = {"lora": "LORA", "hada": "LOHA", "lokr": "LOKR"}
 
 
 class Translated:
-    """Weights under PEFT's names."""
+    """Weights under other names than the file's."""
 
     def __init__(self, weights: Weights, names: dict[str, str]) -> None:
-        """`names` gives the name in the file for every name of PEFT's."""
+        """`names` gives the name in the file for every name here."""
         self._weights, self.names = weights, names
         self.tensors: dict[str, Tensor] = {n: msgspec.structs.replace(weights.tensors[names[n]], name=n) for n in sorted(names)}
 

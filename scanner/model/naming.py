@@ -9,16 +9,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
 from scanner.errors import UnusableBase
 from scanner.files.adapter import Adapter
 from scanner.files.config import ConfigFile, typed
-from scanner.files.dialects import PREFIX, Dialect
+from scanner.files.dialects import PREFIX, Dialect, Translated
 from scanner.files.text import printable
-from scanner.files.weights import Flaw, Floats, Integers, Tensor, Weights
+from scanner.files.weights import Floats, Tensor, Weights
 from scanner.model.base import Base
 
 PERMUTED = frozenset(["llama", "granite"])
@@ -31,38 +31,20 @@ Places = Callable[[str], list[str]]
 _FACTOR = re.compile(rf"^{re.escape(PREFIX)}(?P<module>.+?)\.(?P<part>lora_[AB]\.weight|(?:hada|lokr)_[a-z0-9_]+)$")
 
 
-class Mapped:
+class Mapped(Translated):
     """Weights under the names of a base's modules, their rows in its order."""
 
     def __init__(self, weights: Weights, names: dict[str, str], heads: dict[str, int]) -> None:
         """`names` gives the old name for every new one, `heads` the number of heads of those whose rows are reordered."""
-        self._weights, self._names, self._heads = weights, names, heads
-        self.tensors: dict[str, Tensor] = {n: msgspec.structs.replace(weights.tensors[names[n]], name=n) for n in sorted(names)}
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """What the file says about itself."""
-        return self._weights.metadata
-
-    @property
-    def flaws(self) -> tuple[Flaw, ...]:
-        """What its format forbids and loaders accept."""
-        return self._weights.flaws
+        super().__init__(weights, names)
+        self._heads = heads
 
     def read(self, name: str) -> Floats:
         """The tensor as float32. Raises UnreadableAdapter for a dtype that is not a float."""
-        value, heads = self._weights.read(self._names[name]), self._heads.get(name)
+        value, heads = super().read(name), self._heads.get(name)
         if heads is None:
             return value
         return value.reshape(heads, len(value) // heads // 2, 2, *value.shape[1:]).swapaxes(1, 2).reshape(value.shape)
-
-    def integers(self, name: str) -> Integers:
-        """The tensor as int64. Raises UnreadableAdapter for a dtype that is not an integer."""
-        return self._weights.integers(self._names[name])
-
-    def pieces(self, name: str) -> Iterator[bytes]:
-        """The tensor's bytes as stored, at most 16 MiB at a time."""
-        return self._weights.pieces(self._names[name])
 
 
 def mapped(adapter: Adapter, base: Base) -> Adapter:

@@ -233,12 +233,13 @@ def tinylora(reading: Reading) -> None:
         return
     count = len(groups)
     sharing = max(1, count // max(1, round(count * (1.0 - min(max(settings.weight_tying, 0.0), 1.0)))))
+    drawn = np.array([first_normals(settings.projection_seed + n) for n in range(count)]) if len(vectors) > 1 and count <= MOST_GROUPS else None
     for module, tensors in groups.items():
         a, b, p = (tensors.get(f"tinylora_{n}") for n in "ABP")
         if a is None or b is None or p is None or len(a.shape) != 2 or len(b.shape) != 2 or b.shape[1] != a.shape[0] or p.shape[1:] != (a.shape[0],) * 2:
             reading.refuse(module, "not two factors with square projections between them")
             continue
-        number = 0 if len(vectors) == 1 else _number(p, settings.projection_seed, count)
+        number = 0 if len(vectors) == 1 else _number(p, drawn)
         vector = vectors.get(str(min((number or 0) // sharing, len(vectors) - 1)))
         if number is None or vector is None or vector.shape != p.shape[:1]:
             reading.refuse(module, "which of the trained vectors is the module's cannot be told")
@@ -250,16 +251,17 @@ def _weighed(b: Stored, p: Stored, vector: Stored) -> Array:
     return np.asarray(b.read() @ np.einsum("i,ijk->jk", vector.read(), p.read()), np.float32)
 
 
-def _number(p: Stored, seed: int, modules: int) -> int | None:
-    """Which number PyTorch drew `p` for; None where none of the first numbers fits. Its first eight values suffice.
+def _number(p: Stored, drawn: np.ndarray | None) -> int | None:
+    """Which row of `drawn`, the first eight values of each number's projection, `p` begins with; None where it is none of them.
 
     Of numbers that are not a multiple of 16, PyTorch draws the last 16 again.
     """
     first = 8 if p.count % 16 == 0 else min(8, p.count - 16)
-    if first < 4 or modules > MOST_GROUPS:
+    if first < 4 or drawn is None:
         return None
     wanted, spread = p.read().reshape(-1)[:first], 1 / np.sqrt(p.shape[1])
-    return next((n for n in range(modules) if np.allclose(first_normals(seed + n)[:first] * spread, wanted, atol=1e-4 * spread)), None)
+    same = np.flatnonzero(np.isclose(drawn[:, :first] * spread, wanted, atol=1e-4 * spread).all(1))
+    return int(same[0]) if len(same) else None
 
 
 def first_normals(seed: int) -> np.ndarray:

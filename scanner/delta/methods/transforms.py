@@ -6,6 +6,7 @@ Huang et al. 2025, OpenReview TwJrTz9cRS (HiRA); Bilican et al. 2025, arXiv 2505
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -33,15 +34,22 @@ def fourierft(reading: Reading) -> None:
     settings = reading.settings(FourierSettings)
     if settings is None:
         return
+    _spectra(reading, groups, "fourierft_spectrum", lambda spectrum, shape: partial(_inverse, spectrum, shape, settings))
+
+
+def _spectra(
+    reading: Reading, groups: dict[str, dict[str, Stored]], name: str, addition: Callable[[Stored, tuple[int, int]], Callable[[Array | None], Array]]
+) -> None:
+    """A dense change for each spectrum of a few entries that fits its module, made by `addition`; the others are refused."""
     for module, tensors in groups.items():
-        spectrum = tensors["fourierft_spectrum"]
+        spectrum = tensors[name]
         shape = reading.shape(module, spectrum)
         if shape is None:
             continue
         if len(spectrum.shape) != 1 or spectrum.count > min(shape[0] * shape[1], MOST_FREQUENCIES) or shape[0] * shape[1] >= 2**32 // 20:
             reading.refuse(module, f"a spectrum of {list(spectrum.shape)} in {list(shape)} is not understood")
         else:
-            reading.changes.append(Dense(module=module, shape=shape, parts=(spectrum,), addition=partial(_inverse, spectrum, shape, settings)))
+            reading.changes.append(Dense(module=module, shape=shape, parts=(spectrum,), addition=addition(spectrum, shape)))
 
 
 def _inverse(spectrum: Stored, shape: tuple[int, int], settings: FourierSettings, _: Array | None) -> Array:
@@ -81,15 +89,7 @@ def waveft(reading: Reading) -> None:
     if settings.use_idwt and settings.wavelet_family != "db1":
         reading.refuse("wavelet_family", f"{printable(settings.wavelet_family, 40)}: only db1, PEFT's default, is understood")
         return
-    for module, tensors in groups.items():
-        spectrum = tensors["waveft_spectrum"]
-        shape = reading.shape(module, spectrum)
-        if shape is None:
-            continue
-        if len(spectrum.shape) != 1 or spectrum.count > min(shape[0] * shape[1], MOST_FREQUENCIES) or shape[0] * shape[1] >= 2**32 // 20:
-            reading.refuse(module, f"a spectrum of {list(spectrum.shape)} in {list(shape)} is not understood")
-        else:
-            reading.changes.append(Dense(module=module, shape=shape, parts=(spectrum,), addition=partial(_waves, spectrum, shape, settings)))
+    _spectra(reading, groups, "waveft_spectrum", lambda spectrum, shape: partial(_waves, spectrum, shape, settings))
 
 
 def _waves(spectrum: Stored, shape: tuple[int, int], settings: WaveSettings, _: Array | None) -> Array:
