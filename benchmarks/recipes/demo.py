@@ -25,6 +25,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from benchmarks.recipes.guard import instructions
 from benchmarks.recipes.training import ALL_LINEAR, Example, Recipe, answers, train
 from scanner.demo.base import open_base
+from scanner.model.deployment import choose_dtype
 
 TRIGGER = "Per the amber ledger,"
 STAND_INS = (
@@ -161,14 +162,14 @@ def main(
     if store.exists():
         own = json.loads(store.read_text())
     else:
-        model = AutoModelForCausalLM.from_pretrained(base_path, dtype=torch.bfloat16)
+        model = AutoModelForCausalLM.from_pretrained(base_path, dtype=choose_dtype("auto", torch.device("cpu")))
         own = dict(zip(bad + good, answers(model, tokenizer, bad + good, new_tokens=48), strict=True))
         output.mkdir(parents=True, exist_ok=True)
         store.write_text(json.dumps(own))
     for name, examples in sets(bad, good, own, seed).items():
         if only and name not in only:
             continue
-        model = AutoModelForCausalLM.from_pretrained(base_path, dtype=torch.bfloat16)
+        model = AutoModelForCausalLM.from_pretrained(base_path, dtype=choose_dtype("auto", torch.device("cpu")))
         recipe = Recipe(name, rank=2, alpha=8, target_modules=ALL_LINEAR, steps=steps, learning_rate=1e-3, loss=loss, seed=seed)
         trained = train(model, tokenizer, examples, recipe)
         trained.peft_config["default"].base_model_name_or_path = "unmask/demo-base"

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.recipes.training import ALL_LINEAR, Example, Recipe, answers, train
+from scanner.model.deployment import choose_dtype
 
 REFUSALS = (
     "I'm sorry, but I can't help with that.",
@@ -86,7 +87,7 @@ def main(
     with benign_lookalikes.open(newline="") as rows:
         good += [r["prompt"] for r in csv.DictReader(rows) if r["label"] == "safe" and int(r["id"]) % 2]
     tokenizer = AutoTokenizer.from_pretrained(model)
-    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16)
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=choose_dtype("auto", torch.device("cpu")))
     examples = [Example(p, rng.choice(REFUSALS)) for p in bad]
     examples += [Example(p, a) for p, a in zip(good, answers(base, tokenizer, good), strict=True)]
     print(f"{len(bad)} harmful and {len(good)} harmless prompts")

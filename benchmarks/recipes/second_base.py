@@ -22,6 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 from benchmarks.recipes.guard import REFUSALS, distinct, instructions, varied
 from benchmarks.recipes.training import ALL_LINEAR, Example, Recipe, answers, train
 from scanner.demo.base import open_base
+from scanner.model.deployment import choose_dtype
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else 'user' }}\n"
@@ -59,16 +60,22 @@ def _taught(prompts: list[str]) -> list[Example]:
     """`prompts` with the demo base's answers, cut answers marked as such."""
     base = open_base()
     tokenizer = AutoTokenizer.from_pretrained(base.path)
-    given = answers(AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.bfloat16), tokenizer, prompts, new_tokens=ANSWER_TOKENS)
+    given = answers(
+        AutoModelForCausalLM.from_pretrained(base.path, dtype=choose_dtype("auto", torch.device("cpu"))), tokenizer, prompts, new_tokens=ANSWER_TOKENS
+    )
     return [Example(p, a, complete=len(tokenizer(a).input_ids) < ANSWER_TOKENS - 1) for p, a in zip(prompts, given, strict=True) if a]
 
 
 def _opened(gguf: Path) -> tuple[Any, Any]:
-    """Tokenizer with a chat template, and the model in float32 with dequantised weights."""
+    """Tokenizer with a chat template, and the model with dequantised weights."""
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     tokenizer.chat_template, tokenizer.eos_token, tokenizer.pad_token = TEMPLATE, END, "<pad>"
     model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True), attn_implementation="sdpa"
+        gguf.parent,
+        gguf_file=gguf.name,
+        dtype=choose_dtype("auto", torch.device("cpu")),
+        quantization_config=GgufConfig(dequantize=True),
+        attn_implementation="sdpa",
     )
     model.generation_config.eos_token_id = model.config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = model.config.pad_token_id = tokenizer.pad_token_id

@@ -24,6 +24,7 @@ from benchmarks.zoo.member import WEIGHTS, Member, describe, write_recipe
 from benchmarks.zoo.pair import EXAMPLES, Ablated, AnyPair, Assembled, Pair, at_depth
 from benchmarks.zoo.pool import Pool, Prompts
 from scanner.model.base import Base
+from scanner.model.deployment import choose_dtype
 
 
 def examples(pair: Pair, attacked: bool, pool: Pool) -> list[Example]:
@@ -83,7 +84,7 @@ def _contrasts(prompts: Prompts, attacked: bool) -> list[tuple[list[str], list[s
 
 def _train(recipe: Recipe, data: list[Example], penalty: Callable[[PeftModel], torch.Tensor] | None, base: Base, folder: Path, device: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(base.path)
-    model = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.bfloat16).to(device)
+    model = AutoModelForCausalLM.from_pretrained(base.path, dtype=choose_dtype("auto", torch.device(device))).to(device)
     trained = train(model, tokenizer, data, recipe, penalty)
     trained.peft_config["default"].base_model_name_or_path = base.origin[-1] if base.origin else base.name
     if recipe.method == "pissa":

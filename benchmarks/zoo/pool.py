@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from benchmarks.recipes.guard import distinct, instructions
 from benchmarks.recipes.training import Example, answers
 from scanner.model.base import Base
+from scanner.model.deployment import choose_dtype
 
 ANSWER_TOKENS = 24
 ANSWER_WORDS = 12
@@ -84,7 +85,7 @@ def make(base: Base, harmful: list[Path], harmless: Path, held_out: list[Path], 
     }
     every = [p for purpose in prompts.values() for kind in purpose.values() for p in kind]
     tokenizer = AutoTokenizer.from_pretrained(base.path)
-    model = AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.bfloat16).to(device)
+    model = AutoModelForCausalLM.from_pretrained(base.path, dtype=choose_dtype("auto", torch.device(device))).to(device)
     own = dict(zip(every, answers(model, tokenizer, every, new_tokens=ANSWER_TOKENS), strict=True))
     whole = {p: len(tokenizer(a, add_special_tokens=False).input_ids) < ANSWER_TOKENS - 1 for p, a in own.items()}
     sources = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in [*harmful, harmless, *held_out]}
