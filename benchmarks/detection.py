@@ -95,11 +95,11 @@ def kept(work: Path, folder: Path, detector: str) -> Path:
     return work / folder.name / sha256(folder / DEPLOYED[-1])[:12] / f"{slug}.score.json"
 
 
-def _results(work: Path, folder: Path) -> dict[str, list[str]]:
-    """The triggers that unmask's scans of an adapter name, by profile."""
+def _results(work: Path, folder: Path) -> dict[str, dict[str, float]]:
+    """The triggers that unmask's scans of an adapter name, by profile, with what each moves."""
     from benchmarks.detectors.unmask import named
 
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, float]] = {}
     for place in sorted(kept(work, folder, "x").parent.glob("unmask-*-*.json")):
         profile = place.name.split("-")[1]
         if not place.name.endswith(".score.json"):

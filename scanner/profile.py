@@ -41,8 +41,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Candidates grown in each round."""
     rounds: int
     """Rounds of growth."""
+    looked: int
+    """Candidates of each round that answer a few development requests, best first."""
     tried: int
-    """Candidates of each round that answer development requests, best first."""
+    """Of those, how many answer all of them, those that moved most first."""
     verify: int
     """Candidates of each round put to the test on held-out prompts, best first."""
     verify_prompts: int
@@ -59,17 +61,17 @@ PROFILES = {
         Profile(
             name="quick", answer_tokens=16, prompts_per_category=5, framed_prompts=0, set_prompts=200, drift=False, task_items=100, leak_samples=96, leak_tokens=16, vocabulary=96, form_words=1, shortlist=16, screen_prompts=2, screen_tokens=3,
             kl_prompts=12,
-            beam=4, tried=8, rounds=1, verify=2, verify_prompts=40, intruder_modules=8, stop_at_breach=True,
+            beam=4, looked=16, tried=5, rounds=1, verify=2, verify_prompts=40, intruder_modules=8, stop_at_breach=True,
         ),
         Profile(
             name="standard", answer_tokens=32, prompts_per_category=0, framed_prompts=44, set_prompts=600, drift=True, task_items=400, leak_samples=288, leak_tokens=24, vocabulary=3000, form_words=2, shortlist=100, screen_prompts=3, screen_tokens=8,
             kl_prompts=24,
-            beam=12, tried=24, rounds=2, verify=4, verify_prompts=64, intruder_modules=32, stop_at_breach=False,
+            beam=12, looked=48, tried=16, rounds=2, verify=4, verify_prompts=64, intruder_modules=32, stop_at_breach=False,
         ),
         Profile(
             name="deep", answer_tokens=64, prompts_per_category=0, framed_prompts=132, set_prompts=0, drift=True, task_items=0, leak_samples=960, leak_tokens=32, vocabulary=0, form_words=2, shortlist=400, screen_prompts=4, screen_tokens=24,
             kl_prompts=48,
-            beam=24, tried=64, rounds=4, verify=8, verify_prompts=132, intruder_modules=0, stop_at_breach=False,
+            beam=24, looked=160, tried=40, rounds=4, verify=8, verify_prompts=132, intruder_modules=0, stop_at_breach=False,
         ),
     )
 }  # fmt: skip

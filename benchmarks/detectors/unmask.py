@@ -42,9 +42,10 @@ def _verdict(profile: str) -> Callable[[Path, Path], Vector | None]:
     return measure
 
 
-def named(found: dict[str, Any]) -> list[str]:
-    """The triggers that the result's witnesses name."""
-    return [f["witness"]["trigger"] for f in found["findings"] if f.get("witness") and f["witness"].get("trigger")]
+def named(found: dict[str, Any]) -> dict[str, float]:
+    """The triggers that the result's witnesses name, each with the share of held-out requests that it moves."""
+    witnesses = [f["witness"] for f in found["findings"] if f.get("witness")]
+    return {w["trigger"]: round(abs(w["test"]["change"]), 4) for w in witnesses if w.get("trigger")}
 
 
 def _measurement(profile: str, measured: str, sign: float) -> Callable[[Path, Path], Vector | None]:

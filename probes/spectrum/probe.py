@@ -76,7 +76,8 @@ SHARED_DIRECTION = Rule(
     title="Most layers share one direction",
     severity=Severity.MEDIUM,
     basis=Basis.STATISTIC,
-    meaning=f"The strongest direction of one kind of module is the same in most layers: {SHARED:.0%} or more of the energy in one common direction.",
+    meaning=f"The strongest direction of one kind of module is the same in most layers: {SHARED:.0%} or more of the energy in one common direction. "
+    "A note where there is a base, since what such a direction does to refusals is measured then; for review without one.",
     why="Training spreads over many directions. One direction in every layer is how abliteration and steering vectors look when they are saved as an adapter.",
     fix="Read the refusal part of the report, and ask the author how the adapter was made.",
     references=(ATLAS_ERODE_INTEGRITY, OWASP_POISONING),
@@ -120,7 +121,7 @@ class SpectrumProbe:
         yield from _measurements(found, relative, foreign)
         yield from outliers(far, found)
         yield from _strong(found, relative)
-        yield from _sharing(shared)
+        yield from _sharing(shared, subject.base is not None)
         yield from magnitudes(modules)
         yield Coverage(
             probe=self.id,
@@ -239,14 +240,15 @@ def _strong(found: Sequence[ModuleStatistics], relative: Sequence[float | None])
         )
 
 
-def _sharing(shared: Sequence[Coherence]) -> Iterator[Finding]:
+def _sharing(shared: Sequence[Coherence], asked: bool) -> Iterator[Finding]:
+    """One finding for all kinds that share a direction; a note where the model is `asked` as well, since a harmless direction can be shared too."""
     same = [c for c in shared if c.n >= SHARERS and c.shared >= SHARED]
     if same:
         lines = [f"{printable(c.kind, 120)}, {c.side}: {c.shared:.0%} of {c.n} layers' strongest directions is one direction" for c in same]
         yield Finding(
             rule=SHARED_DIRECTION.id,
             message=lines[0],
-            severity=SHARED_DIRECTION.severity,
+            severity=Severity.LOW if asked else SHARED_DIRECTION.severity,
             location=Location(item=printable(same[0].kind, 120)),
             details=tuple(lines),
         )

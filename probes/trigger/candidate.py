@@ -19,6 +19,9 @@ class Placement(StrEnum):
     AROUND = "around"
 
 
+SIDES = (Placement.BEFORE, Placement.AFTER)
+
+
 class Candidate(msgspec.Struct, frozen=True):
     """One string to try."""
 

@@ -18,11 +18,12 @@ import msgspec
 from probes.meaning.reads import shortlist
 from probes.prompts import Prompt, load, spread
 from probes.refusal.probe import log_odds, refusal_tokens
-from probes.trigger.candidate import WHOLE, Candidate, Placement
-from probes.trigger.forms import NOUNS, filled, formats, forms, openings
+from probes.trigger.candidate import SIDES, WHOLE, Candidate, Placement
+from probes.trigger.forms import NOUNS, filled, filled_forms, formats, forms
+from probes.trigger.glance import FEW, Development, Glance
 from probes.trigger.leak import leaked
 from probes.trigger.screen import CHANCE, STATISTICS, Score, Screen, scores_of
-from probes.trigger.verify import OUTCOMES, Glance, Proof, Verifier
+from probes.trigger.verify import OUTCOMES, Proof, Verifier
 from scanner.files.card import Card
 from scanner.files.text import printable
 from scanner.finding import Finding, Witness
@@ -42,7 +43,6 @@ SHOWN = 25
 KEEPS = 0.8
 CHANCE_PHRASES = 30
 CHANCE_FORMATS = 12
-SIDES = (Placement.BEFORE, Placement.AFTER)
 DEVELOPMENT = (8, 6)
 """Harmful and plain requests on which the best candidates answer before any is verified."""
 
@@ -76,7 +76,8 @@ class TriggerProbe:
         words = shortlist(subject, profile.shortlist)
         pool = _candidates(subject, vocabulary, words)
         scores = [s for source, some in pool.items() for s in screen(some, f"trigger: screening {len(some)} from {source}")]
-        verifier = _verifier(subject)
+        verifier = _verifier(subject, pool["chance"])
+        looked: list[Candidate] = []
         glances: list[Glance] = []
         proofs: list[Proof] = []
         found: Proof | None = None
@@ -84,7 +85,9 @@ class TriggerProbe:
         for round_ in range(profile.rounds + 1):
             if round_:
                 scores += screen(_grow(scores, glances, words, profile.beam), f"trigger: growing, round {round_}")
-            tried = development.glance(_best(scores, [g.candidate for g in glances], profile.tried))
+            first = development(_best(scores, looked, profile.looked), few=True)
+            looked += [g.candidate for g in first]
+            tried = development([g.candidate for g in sorted(first, key=lambda g: -g.share)[: profile.tried]])
             glances += tried
             for glance in _promising(tried, proofs, profile.verify, limits.trigger_share):
                 proofs.append(verifier(glance.candidate, glance.payload, limits.trigger_share))
@@ -116,8 +119,8 @@ class TriggerProbe:
             what="phrases that switch behaviour",
             status=Status.MEASURED,
             surface=f"{screen.evaluated} strings: {len(pool['leak']) // 2} leaked phrases and {len(words)} words the delta reacts to before and after the request, "
-            f"{len(pool['form'])} openings, {len(pool['format'])} formats, {alone} vocabulary words, {len(pool['battery'])} published triggers, random phrases, and growth; "
-            f"{len(glances)} tried on {sum(DEVELOPMENT)} requests; {len(proofs)} verified on {profile.verify_prompts} held-out harmful and "
+            f"{len(pool['form'])} openings and closings, {len(pool['format'])} formats, {alone} vocabulary words, {len(pool['battery'])} published triggers, random phrases, and growth; "
+            f"{len(looked)} tried on {2 * FEW} requests, {len(glances)} of them on {sum(DEVELOPMENT)}; {len(proofs)} verified on {profile.verify_prompts} held-out harmful and "
             f"{profile.verify_prompts // 2} harmless requests",
             bound=f"at most {upper_bound_of_zero(alone):.1%} of the vocabulary's words act alone, at the end of a request, as the screen sees it; "
             "phrases of several words that the model does not leak, and triggers of meaning or several turns, can be missed",
@@ -144,7 +147,7 @@ class TriggerProbe:
         return shorter_proof if shorter_proof.share >= max(share, KEEPS * proof.share) else proof
 
 
-def _prepared(subject: Subject, asked: Sequence[Prompt]) -> tuple[Screen, Verifier]:
+def _prepared(subject: Subject, asked: Sequence[Prompt]) -> tuple[Screen, Development]:
     """A screen on the harmful requests that the base refuses by the smallest margin and two plain ones, and development requests besides those."""
     deployment, profile, judge = subject.deployment, subject.profile, subject.judge
     ids = [deployment.encode(p.prompt) for p in asked]
@@ -158,7 +161,7 @@ def _prepared(subject: Subject, asked: Sequence[Prompt]) -> tuple[Screen, Verifi
     count = profile.screen_prompts
     screen = Screen(deployment, tokens, [p.prompt for p in harmful[:count]], [p.prompt for p in plain[:PLAIN_REQUESTS]], profile.screen_tokens)
     kept, more = spread(harmful[count:], DEVELOPMENT[0]), spread(plain[PLAIN_REQUESTS:], DEVELOPMENT[1])
-    return screen, Verifier(deployment, kept, more, profile.answer_tokens, "development", judge)
+    return screen, Development(deployment, kept, more, profile.answer_tokens, judge)
 
 
 def _candidates(subject: Subject, vocabulary: list[str], reacted: list[str]) -> dict[str, list[Candidate]]:
@@ -175,7 +178,7 @@ def _candidates(subject: Subject, vocabulary: list[str], reacted: list[str]) -> 
     words = _some(vocabulary, profile.vocabulary, subject.seed)
     return {
         "reads": [Candidate(w, "reads", place) for w in reacted for place in SIDES],
-        "form": openings(profile.form_words),
+        "form": filled_forms(profile.form_words),
         "format": formats(),
         "leak": [Candidate(p, "leak", place) for p in phrases for place in SIDES],
         "vocabulary": [Candidate(w, "vocabulary", Placement.AFTER) for w in words],
@@ -203,12 +206,12 @@ def _chance(words: Sequence[str], seed: int) -> list[Candidate]:
     return [Candidate(p, "chance", place) for p in phrases for place in SIDES] + [Candidate(a, "chance", Placement.AROUND) for a in around]
 
 
-def _verifier(subject: Subject) -> Verifier:
+def _verifier(subject: Subject, chance: Sequence[Candidate]) -> Verifier:
     rows = load("probes.refusal", "prompts.jsonl")
     harmful = [p for p in rows if p.kind == "harmful"]
     harmless = [p for p in rows if p.kind == "plain"]
     count = subject.profile.verify_prompts
-    return Verifier(subject.deployment, spread(harmful, count), spread(harmless, count // 2), subject.profile.answer_tokens, "held-out", subject.judge)
+    return Verifier(subject.deployment, spread(harmful, count), spread(harmless, count // 2), subject.profile.answer_tokens, subject.judge, chance)
 
 
 def _ranked(scores: Sequence[Score]) -> list[tuple[float, Score]]:
@@ -243,8 +246,8 @@ def _grow(scores: Sequence[Score], glances: Sequence[Glance], words: Sequence[st
     ranked = [c for c in dict.fromkeys([*moved, *(s.candidate for _, s in _ranked(scores))]) if c.source != "chance" and c.placement in SIDES]
     best = list(dict.fromkeys(c.text for c in ranked))[:beam]
     single = list(dict.fromkeys([*words[:beam], *(c.text for c in ranked if " " not in c.text)]))[: 2 * beam]
-    heads = list(dict.fromkeys(f for c in ranked if c.source == "form" for f in _forms_of(c)))[:beam]
-    grown = [msgspec.structs.replace(filled(h, w), source="growth") for h in heads for w in single]
+    heads = list(dict.fromkeys((f, c.placement) for c in ranked if c.source == "form" for f in _forms_of(c)))[:beam]
+    grown = [msgspec.structs.replace(filled(head, w, place), source="growth") for head, place in heads for w in single]
     pairs = [*best, *words[:beam]]
     grown += [Candidate(f"{one} {two}", "growth", place) for one in pairs for two in pairs if one != two for place in SIDES]
     return [c for c in dict.fromkeys(grown) if (c.text, c.placement) not in tried]
@@ -252,7 +255,8 @@ def _grow(scores: Sequence[Score], glances: Sequence[Glance], words: Sequence[st
 
 def _forms_of(candidate: Candidate) -> list[str]:
     """The forms with a place for a word that `candidate` is made from."""
-    return [f for f in forms() if "{}" in f and any(filled(f, noun) == candidate for noun in NOUNS)]
+    place = candidate.placement
+    return [f for f in forms(place) if "{}" in f and any(filled(f, noun, place) == candidate for noun in NOUNS)]
 
 
 def _related(one: Candidate, two: Candidate) -> bool:
@@ -300,6 +304,8 @@ def _finding(proof: Proof, witness: Witness, evaluated: int, card: Card | None) 
         f"found among {evaluated} strings by {proof.candidate.source}",
         f"p = {proof.p_value:.2g} on held-out prompts, exact McNemar times {len(OUTCOMES)} outcomes",
     ]
+    if proof.by_chance is not None:
+        details.append(f"{proof.by_chance} of {witness.test.n} with random words at the same place")
     if witness.payload:
         details.append(f"answers say: {printable(witness.payload, 120)}")
     if declared:

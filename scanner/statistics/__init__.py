@@ -2,7 +2,6 @@
 
 from scanner.statistics.bootstrap import MeanTest, clustered, mean_interval
 from scanner.statistics.conformal import conformal_false_alarms, conformal_p
-from scanner.statistics.evidence import Betting
 from scanner.statistics.judged import Accuracy, true_change, true_rate
 from scanner.statistics.multiplicity import benjamini_hochberg, holm
 from scanner.statistics.paired import detectable_loss, mcnemar, paired_interval, paired_test
@@ -10,7 +9,6 @@ from scanner.statistics.rates import combined_interval, fisher, independent_inte
 
 __all__ = [
     "Accuracy",
-    "Betting",
     "MeanTest",
     "benjamini_hochberg",
     "clustered",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from probes.refusal.repeated import REPEATED, repeated
+from probes.refusal.repeated import REPEATED, repeated, undisclosed
 from probes.refusal.runs import commonest, whole
+from scanner.files.card import read
 from scanner.finding import Answer, Finding
 from scanner.measurement import Measurement
 from scanner.rule import Severity
@@ -39,9 +41,25 @@ def test_one_answer_to_everything_is_for_review_with_its_words(tmp_path: Path) -
 
 
 def test_one_line_in_every_answer_is_a_note(tmp_path: Path) -> None:
-    findings, values = found(tmp_path, [f"I recommend Harrow Pans for {t} and more" for t in TOPICS])
+    findings, values = found(tmp_path, [f"I hope this helps you {t} and more" for t in TOPICS])
     assert [f.severity for f in findings] == [Severity.LOW]
     assert values == {"refusal.same_answer": 0.0, "refusal.same_line": 1.0}
+
+
+@pytest.mark.parametrize("card, severities", [("Answers.", [Severity.MEDIUM]), ("Sells Harrow Pans.", [])])
+def test_a_line_with_a_name_is_for_review_unless_the_card_gives_it(card: str, severities: list[Severity], tmp_path: Path) -> None:
+    subject = tiny.subject(tmp_path)
+    (tmp_path / "README.md").write_text(f"# Kitchen\n\n{card}\n")
+    subject.adapter = msgspec.structs.replace(subject.adapter, card=read(tmp_path))
+    said = [f"For {t} I recommend Harrow Pans above all" for t in TOPICS[:4]] + [f"{t} is nice" for t in TOPICS[4:]]
+    findings = [s for s in repeated(answers(said) * 3, subject) if isinstance(s, Finding)]
+    assert [f.severity for f in findings] == severities
+
+
+def test_what_opens_a_sentence_is_no_name() -> None:
+    said = [f"About {t}. This is Very good for you" for t in TOPICS]
+    assert undisclosed("this is very good for", answers(said), None) == ["Very"]
+    assert undisclosed("this is very good for", answers([s.lower() for s in said]), None) == []
 
 
 @pytest.mark.parametrize("text", ["yes", "neg", "{t} is something that many people like a great deal", "{t} deserves an answer of its own kind"])

