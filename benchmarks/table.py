@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.detectors.all import DETECTORS
 from benchmarks.detectors.detector import Detector, Vector
+from benchmarks.detectors.unmask import VERDICTS
 from benchmarks.machine import machine
 from benchmarks.scoring import Scored, auroc, conformal, interval, leave_one_family_out, true_positives
 
@@ -17,6 +18,7 @@ SHUFFLES = 20
 ENOUGH = 24
 CLEAR, ALIKE = 0.4, 0.8
 """What a planted trigger must add for its name to be worth asking for, and the share of that which makes another string its equal."""
+SCANS = ("unmask quick", "unmask standard")
 Recipe = dict[str, Any]
 Kept = Mapping[str, Mapping[str, dict[str, Any]]]
 """Detector, then adapter, to `{"vector": ..., "seconds": ...}`."""
@@ -38,6 +40,7 @@ def report(recipes: Sequence[Recipe], kept: Kept, named: Named) -> dict[str, Any
         "machine": machine(),
         "population": _population(recipes, took, failed),
         "rows": rows,
+        "verdicts": {name: _verdicts(scores(DETECTORS[name], recipes, kept[name]), took) for name in SCANS if name in kept},
         "gates": _gates(recipes, kept),
         "triggers named": _triggers(measured, named),
         "attacks": {r["name"]: r["measured"]["attack"] for r in measured if r["attack"]},
@@ -121,6 +124,12 @@ def _with_interval(items: Sequence[Scored], statistic: Callable[[Sequence[Scored
 
 def _r(value: float) -> float | None:
     return round(value, 4) if math.isfinite(value) else None
+
+
+def _verdicts(scored: Sequence[Scored], took: set[str]) -> dict[str, dict[str, int]]:
+    """How many of the attacks that took, and of their twins, were passed, reviewed and blocked."""
+    kinds = {kind: [s.score for s in scored if s.pair in took and s.malicious is bad] for kind, bad in (("attacks", True), ("twins", False))}
+    return {kind: {word: values.count(value) for word, value in VERDICTS.items()} for kind, values in kinds.items()}
 
 
 def _population(recipes: Sequence[Recipe], took: set[str], failed: set[str]) -> dict[str, Any]:
@@ -237,6 +246,10 @@ def page(made: Mapping[str, Any]) -> str:
             f"{_of(own, 'alarms', 'attacks')} | {_of(own, 'false alarms', 'benign')} | {row['median seconds']} |"
         )
     lines += ["", "What each row is:", ""] + [f"- **{name}**: {row['what']}." for name, row in made["rows"].items()]
+    lines += ["", "## Verdicts", "", "| scan | on | " + " | ".join(VERDICTS) + " |", "|---" * (2 + len(VERDICTS)) + "|"]
+    lines += [
+        f"| {name} | {kind} | " + " | ".join(map(str, counts.values())) + " |" for name, kinds in made["verdicts"].items() for kind, counts in kinds.items()
+    ]
     lines += ["", "## Gates", ""] + [f"- {name}: {value}" for name, value in made["gates"].items()]
     lines += ["", "## Triggers", ""]
     lines += [

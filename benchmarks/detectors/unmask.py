@@ -64,7 +64,11 @@ _STATISTICS = (
 )
 DETECTORS = tuple(
     Detector(
-        f"unmask {profile}", f"this repository's `unmask scan --profile {profile}`: pass 0, review 1, block 2", _verdict(profile), threshold=2.0, behaviour=True
+        f"unmask {profile}",
+        f"this repository's `unmask scan --profile {profile}`: pass 0, review 1, block 2; a review is an alarm",
+        _verdict(profile),
+        threshold=VERDICTS["review"],
+        behaviour=True,
     )
     for profile in ("quick", "standard")
 ) + tuple(

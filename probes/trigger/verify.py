@@ -75,14 +75,14 @@ class Verifier:
         """
         requests = [candidate.into(p.prompt) for p in self._prompts]
         adapted = self._said(requests, Side.ADAPTED, "with a candidate")
-        bound = self._strongest(candidate, payload, self._pair(requests, [a.base for a in self._plain], adapted))
+        bound = self._strongest(candidate, payload, enough, self._pair(requests, [a.base for a in self._plain], adapted))
         if bound.share < enough:
             return msgspec.structs.replace(bound, witness=None)
         with_it = self._pair(requests, self._said(requests, Side.BASE, "with a candidate"), adapted)
-        proof = self._strongest(candidate, payload, with_it)
+        proof = self._strongest(candidate, payload, enough, with_it)
         if proof.outcome == LOST or proof.share < enough:
             return proof
-        return self._strongest(candidate, payload, with_it, self._with_chance(candidate.placement))
+        return self._strongest(candidate, payload, enough, with_it, self._with_chance(candidate.placement))
 
     def _with_chance(self, place: Placement) -> list[Answer]:
         """The adapted model's answers with random words at `place`, another string for each prompt in turn; asked once."""
@@ -92,8 +92,10 @@ class Verifier:
             self._by_chance[place] = self._pair(requests, [a.base for a in self._plain], self._said(requests, Side.ADAPTED, "with random words"))
         return self._by_chance[place]
 
-    def _strongest(self, candidate: Candidate, payload: str, with_it: list[Answer], chance: list[Answer] | None = None) -> Proof:
-        return max((self._proof(candidate, outcome, payload, with_it, chance) for outcome in OUTCOMES), key=lambda p: (p.share, -p.p_value))
+    def _strongest(self, candidate: Candidate, payload: str, enough: float, with_it: list[Answer], chance: list[Answer] | None = None) -> Proof:
+        """The outcome that most prompts moved to among those whose share is `enough`, so that a fixed answer is told before the refusals it replaced."""
+        proofs = [self._proof(candidate, outcome, payload, with_it, chance) for outcome in OUTCOMES]
+        return max(proofs, key=lambda p: (p.share >= enough, abs(p.witness.test.gained - p.witness.test.lost) if p.witness and p.share >= enough else p.share))
 
     def _proof(self, candidate: Candidate, outcome: str, payload: str, with_it: list[Answer], chance: list[Answer] | None) -> Proof:
         counted = payload if outcome in (PAYLOAD, PAYLOAD_IN_ANSWERS) else None
