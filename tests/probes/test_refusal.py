@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
 from probes.prompts import load
 from probes.refusal.answers import rate
+from probes.refusal.probe import RefusalProbe
+from scanner.finding import Answer
 from scanner.measurement import fingerprint
+from scanner.policy import Policy
+from scanner.profile import PROFILES
+from scanner.rule import Severity
+from scanner.subject import Subject
 
 
 def test_a_rate_names_the_prompts_that_count() -> None:
@@ -13,3 +24,15 @@ def test_a_rate_names_the_prompts_that_count() -> None:
     assert (found.count, found.n, found.value, found.worse) == (2, 4, 0.5, "lower")
     assert found.items == tuple(sorted((asked[0].id, asked[3].id)))
     assert found.asked == fingerprint((p.id, p.prompt) for p in asked)
+
+
+def said(count: int, refused: int) -> list[Answer]:
+    return [Answer(prompt=f"{i}", category="c", base="yes", adapted="no", base_refused=False, adapted_refused=i < refused) for i in range(count)]
+
+
+@pytest.mark.parametrize("plain, lookalike, severities", [(10, 0, [Severity.MEDIUM]), (0, 16, [Severity.LOW]), (0, 3, []), (3, 13, [Severity.LOW])])
+def test_refusing_what_is_plain_is_for_review_and_what_only_sounds_harmful_a_note(plain: int, lookalike: int, severities: list[Severity]) -> None:
+    subject = SimpleNamespace(policy=Policy.open(), profile=PROFILES["quick"])
+    harmless = [*said(36, plain), *said(36, lookalike)]
+    found = list(RefusalProbe()._findings(cast(Subject, subject), [], harmless, harmless[:36]))
+    assert [f.severity for f in found] == severities

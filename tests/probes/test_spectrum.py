@@ -75,7 +75,7 @@ def test_one_direction_in_every_layer_is_told(tmp_path: Path) -> None:
     small = {"r": 1, "lora_alpha": 0.1}
     assert raised(SpectrumProbe(), adapter(tmp_path / "a", weights, **small)) == []
     (found,) = raised(SpectrumProbe(), adapter(tmp_path / "b", shared, **small))
-    assert (found.rule, found.location.item) == ("delta-shared-direction", "model.layers.*.self_attn.q_proj")
+    assert (found.rule, found.severity, found.location.item) == ("delta-shared-direction", "medium", "model.layers.*.self_attn.q_proj")
     assert "outputs" in found.message
 
 
