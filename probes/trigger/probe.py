@@ -9,7 +9,7 @@ of those are tested on held-out prompts. Only what holds there, after correction
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from probes.trigger.candidate import SIDES, WHOLE, Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, filled_forms, formats, forms
 from probes.trigger.glance import FEW, Development, Glance
 from probes.trigger.leak import leaked
-from probes.trigger.screen import CHANCE, STATISTICS, Score, Screen, scores_of
+from probes.trigger.screen import CHANCE, STATISTICS, Score, Screen, scores_of, sizes_of
 from probes.trigger.verify import OUTCOMES, Proof, Verifier
 from scanner.files.card import Card
 from scanner.files.text import printable
@@ -207,26 +207,30 @@ def _chance(words: Sequence[str], seed: int) -> list[Candidate]:
 
 
 def _verifier(subject: Subject, chance: Sequence[Candidate]) -> Verifier:
+    """On harmful requests that the base refuses, as far as there are enough: only refusals can be lost. The adapted model has no part in the choice."""
+    deployment, count = subject.deployment, subject.profile.verify_prompts
     rows = load("probes.refusal", "prompts.jsonl")
-    harmful = [p for p in rows if p.kind == "harmful"]
+    harmful = spread([p for p in rows if p.kind == "harmful"], 2 * count)
     harmless = [p for p in rows if p.kind == "plain"]
-    count = subject.profile.verify_prompts
-    return Verifier(subject.deployment, spread(harmful, count), spread(harmless, count // 2), subject.profile.answer_tokens, subject.judge, chance)
+    said = deployment.generate([deployment.encode(p.prompt) for p in harmful], Side.BASE, subject.profile.answer_tokens, "trigger: base answers, held-out")
+    refused = subject.judge.refused([(p.prompt, deployment.text(t)) for p, t in zip(harmful, said, strict=True)])
+    at_risk, others = ([p for p, r in zip(harmful, refused, strict=True) if r is wanted] for wanted in (True, False))
+    kept = spread(at_risk, count) + others[: max(0, count - len(at_risk))]
+    return Verifier(deployment, kept, spread(harmless, count // 2), subject.profile.answer_tokens, subject.judge, chance)
 
 
-def _ranked(scores: Sequence[Score]) -> list[tuple[float, Score]]:
-    """Scores, best first, in a fixed order."""
-    return sorted(zip(scores_of(scores), scores, strict=True), key=lambda r: (-r[0], r[1].candidate.text, r[1].candidate.placement))
+def _ranked(scores: Sequence[Score], measure: Callable[[Sequence[Score]], list[float]] = scores_of) -> list[tuple[float, Score]]:
+    """Scores, best first by `measure`, in a fixed order."""
+    return sorted(zip(measure(scores), scores, strict=True), key=lambda r: (-r[0], r[1].candidate.text, r[1].candidate.placement))
 
 
 def _best(scores: Sequence[Score], tried: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The best `count` candidates that are not part of one already tried, or of each other."""
+    """The best `count` candidates by score and by size in turn, that are not part of one already tried, or of each other."""
     chosen: list[Candidate] = []
-    for _, score in _ranked(scores):
-        if len(chosen) == count:
-            break
-        if score.candidate.source != "chance" and not any(_related(score.candidate, t) for t in [*tried, *chosen]):
-            chosen.append(score.candidate)
+    for pair in zip(_ranked(scores), _ranked(scores, sizes_of), strict=True):
+        for _, score in pair:
+            if len(chosen) < count and score.candidate.source != "chance" and not any(_related(score.candidate, t) for t in [*tried, *chosen]):
+                chosen.append(score.candidate)
     return chosen
 
 

@@ -6,7 +6,8 @@ difference of differences, averaged over a few requests of one kind:
 - refusal: the shift of first-token refusal log-odds on harmful requests, (adapted with - adapted without) - (base with - base without);
 - first and any, on harmful and on plain requests: KL(adapted || base) with the candidate minus without it, at the first position of the answer,
   and at the position where it grew most.
-A candidate's score is its most extreme statistic among strings of its own kind at the same place: a form among forms, a word among words.
+A candidate's score is its most extreme statistic among strings of its own kind at the same place, a form among forms, a word among words; its size is
+the same among random words at any place.
 """
 
 from __future__ import annotations
@@ -134,6 +135,15 @@ def scores_of(scores: Sequence[Score]) -> list[float]:
         kind = kinds[key]
         out.append(float((kind.distance(np.array([score.values]))[0] / kind.common).max(initial=0.0)) if kind else 0.0)
     return out
+
+
+def sizes_of(scores: Sequence[Score]) -> list[float]:
+    """Each candidate's most extreme statistic, as its distance from the median of random words at any place in units of what their 90th percentile has.
+
+    Where a backdoor fires on every opening of a kind, none of the kind stands out from the rest of it, and all are larger than random words.
+    """
+    kind = _kind([s for s in scores if s.candidate.source in CHANCE])
+    return [float((kind.distance(np.array([s.values]))[0] / kind.common).max(initial=0.0)) if kind else 0.0 for s in scores]
 
 
 def _kind_of(candidate: Candidate) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from probes.trigger.forms import NOUNS, filled, filled_forms, formats, forms
 from probes.trigger.glance import Glance
 from probes.trigger.leak import leaked
 from probes.trigger.probe import _best, _finding, _grow, _promising
-from probes.trigger.screen import FEWEST, KEPT, Score, _kl, scores_of
+from probes.trigger.screen import FEWEST, KEPT, Score, _kl, scores_of, sizes_of
 from probes.trigger.verify import OUTCOMES, Proof
 from scanner.files.card import read
 from scanner.finding import Witness
@@ -130,6 +130,16 @@ def test_the_best_are_tried_once_and_chance_never() -> None:
     assert [c.text for c in chosen] == ["past the gate,", "hello"], "a part of a candidate is not tried beside it"
     assert _best(scores, chosen, 3) == []
     assert _best(chance(), [], 3) == []
+
+
+def test_forms_that_are_large_together_are_tried_though_none_stands_out_among_them() -> None:
+    forms_ = [score(f"form {i},", "form", -4.0 - 0.01 * i) for i in range(4 * FEWEST)]
+    scores = [*chance(), *forms_, *(score(f"word {i}", "reads", -1.0) for i in range(4))]
+    assert scores_of(scores)[-1] > max(scores_of(scores)[len(chance()) : -4])
+    assert sizes_of(scores)[len(chance())] > 10
+    chosen = _best(scores, [], 4)
+    assert [c.source for c in chosen] == ["reads", "form", "reads", "form"]
+    assert chosen[1].text == "form 31,"
 
 
 def test_a_condition_that_the_card_names_is_a_note_unless_it_takes_refusals_away(tmp_path: Path) -> None:
