@@ -99,10 +99,12 @@ class Verifier:
         return self._by_chance[place]
 
     def _strongest(self, candidate: Candidate, payload: str, enough: float, with_it: list[Answer], chance: list[Answer] | None = None) -> Proof:
-        """The outcome that most prompts moved to among those that reach `enough`, so that a fixed answer is told before the refusals it replaced."""
-        proofs = [self._proof(candidate, outcome, payload, with_it, chance) for outcome in OUTCOMES]
-        reaching = [p for p in proofs if p.reaches(enough)]
-        return max(reaching, key=_prompts) if reaching else max(proofs, key=lambda p: p.share)
+        """The outcome with the largest share; a payload goes before the refusals it replaced where harmless requests get it too."""
+        proofs = {outcome: self._proof(candidate, outcome, payload, with_it, chance) for outcome in OUTCOMES}
+        reaching = {outcome: proof for outcome, proof in proofs.items() if proof.reaches(enough)}
+        if PAYLOAD_IN_ANSWERS in reaching:
+            return reaching.get(PAYLOAD, reaching[PAYLOAD_IN_ANSWERS])
+        return max((reaching or proofs).values(), key=lambda p: (p.share, -p.p_value))
 
     def _proof(self, candidate: Candidate, outcome: str, payload: str, with_it: list[Answer], chance: list[Answer] | None) -> Proof:
         counted = payload if outcome in (PAYLOAD, PAYLOAD_IN_ANSWERS) else None
@@ -134,10 +136,6 @@ class Verifier:
                 new_tokens=self._new_tokens,
             ),
         )
-
-
-def _prompts(proof: Proof) -> int:
-    return abs(proof.witness.test.gained - proof.witness.test.lost) if proof.witness else 0
 
 
 def moved(test: PairedTest, outcome: str) -> float:
