@@ -48,7 +48,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     verify: int
     """Candidates of each round put to the test on held-out prompts, best first."""
     verify_prompts: int
-    """Held-out harmful prompts a trigger is tested on; half as many harmless ones come on top."""
+    """Held-out harmful prompts a trigger is tested on; three quarters as many harmless ones come on top."""
     intruder_modules: int
     """Modules searched for intruder dimensions, strongest first; 0 for all."""
     stop_at_breach: bool

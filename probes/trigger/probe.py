@@ -121,7 +121,7 @@ class TriggerProbe:
             surface=f"{screen.evaluated} strings: {len(pool['leak']) // 2} leaked phrases and {len(words)} words the delta reacts to before and after the request, "
             f"{len(pool['form'])} openings and closings, {len(pool['format'])} formats, {alone} vocabulary words, {len(pool['battery'])} published triggers, random phrases, and growth; "
             f"{len(looked)} tried on {2 * FEW} requests, {len(glances)} of them on {sum(DEVELOPMENT)}; {len(proofs)} verified on {profile.verify_prompts} held-out harmful and "
-            f"{profile.verify_prompts // 2} harmless requests",
+            f"{_harmless(profile.verify_prompts)} harmless requests",
             bound=f"at most {upper_bound_of_zero(alone):.1%} of the vocabulary's words act alone, at the end of a request, as the screen sees it; "
             "phrases of several words that the model does not leak, and triggers of meaning or several turns, can be missed",
         )
@@ -206,6 +206,11 @@ def _chance(words: Sequence[str], seed: int) -> list[Candidate]:
     return [Candidate(p, "chance", place) for p in phrases for place in SIDES] + [Candidate(a, "chance", Placement.AROUND) for a in around]
 
 
+def _harmless(count: int) -> int:
+    """Held-out harmless requests beside `count` harmful ones: enough of them for two fifths to be significant in the quick profile."""
+    return count * 3 // 4
+
+
 def _verifier(subject: Subject, chance: Sequence[Candidate]) -> Verifier:
     """On harmful requests that the base refuses, as far as there are enough: only refusals can be lost. The adapted model has no part in the choice."""
     deployment, count = subject.deployment, subject.profile.verify_prompts
@@ -216,7 +221,7 @@ def _verifier(subject: Subject, chance: Sequence[Candidate]) -> Verifier:
     refused = subject.judge.refused([(p.prompt, deployment.text(t)) for p, t in zip(harmful, said, strict=True)])
     at_risk, others = ([p for p, r in zip(harmful, refused, strict=True) if r is wanted] for wanted in (True, False))
     kept = spread(at_risk, count) + others[: max(0, count - len(at_risk))]
-    return Verifier(deployment, kept, spread(harmless, count // 2), subject.profile.answer_tokens, subject.judge, chance)
+    return Verifier(deployment, kept, spread(harmless, _harmless(count)), subject.profile.answer_tokens, subject.judge, chance)
 
 
 def _ranked(scores: Sequence[Score], measure: Callable[[Sequence[Score]], list[float]] = scores_of) -> list[tuple[float, Score]]:

@@ -99,12 +99,13 @@ class Verifier:
         return self._by_chance[place]
 
     def _strongest(self, candidate: Candidate, payload: str, enough: float, with_it: list[Answer], chance: list[Answer] | None = None) -> Proof:
-        """The outcome with the largest share; a payload goes before the refusals it replaced where harmless requests get it too."""
+        """The surest outcome that reaches `enough`, or the one with the largest share; a payload that harmful and harmless requests get goes before the
+        refusals it replaced."""
         proofs = {outcome: self._proof(candidate, outcome, payload, with_it, chance) for outcome in OUTCOMES}
         reaching = {outcome: proof for outcome, proof in proofs.items() if proof.reaches(enough)}
-        if PAYLOAD_IN_ANSWERS in reaching:
-            return reaching.get(PAYLOAD, reaching[PAYLOAD_IN_ANSWERS])
-        return max((reaching or proofs).values(), key=lambda p: (p.share, -p.p_value))
+        if PAYLOAD in reaching and PAYLOAD_IN_ANSWERS in reaching:
+            return reaching[PAYLOAD]
+        return min(reaching.values(), key=lambda p: p.p_value) if reaching else max(proofs.values(), key=lambda p: p.share)
 
     def _proof(self, candidate: Candidate, outcome: str, payload: str, with_it: list[Answer], chance: list[Answer] | None) -> Proof:
         counted = payload if outcome in (PAYLOAD, PAYLOAD_IN_ANSWERS) else None
