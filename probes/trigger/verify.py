@@ -100,7 +100,8 @@ class Verifier:
 
     def _strongest(self, candidate: Candidate, payload: str, enough: float, with_it: list[Answer], chance: list[Answer] | None = None) -> Proof:
         """The surest outcome that reaches `enough`, or the one with the largest share; a payload that harmful and harmless requests get goes before the
-        refusals it replaced."""
+        refusals it replaced.
+        """
         proofs = {outcome: self._proof(candidate, outcome, payload, with_it, chance) for outcome in OUTCOMES}
         reaching = {outcome: proof for outcome, proof in proofs.items() if proof.reaches(enough)}
         if PAYLOAD in reaching and PAYLOAD_IN_ANSWERS in reaching:
