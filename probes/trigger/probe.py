@@ -257,7 +257,7 @@ def _grow(scores: Sequence[Score], glances: Sequence[Glance], words: Sequence[st
     single = list(dict.fromkeys([*words[:beam], *(c.text for c in ranked if " " not in c.text)]))[: 2 * beam]
     heads = list(dict.fromkeys((f, c.placement) for c in ranked if c.source == "form" for f in _forms_of(c)))[:beam]
     grown = [msgspec.structs.replace(filled(head, w, place), source="growth") for head, place in heads for w in single]
-    pairs = [*best, *words[:beam]]
+    pairs = [*best, *words[: beam // 2]]
     grown += [Candidate(f"{one} {two}", "growth", place) for one in pairs for two in pairs if one != two for place in SIDES]
     return [c for c in dict.fromkeys(grown) if (c.text, c.placement) not in tried]
 
