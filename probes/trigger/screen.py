@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from probes.refusal.probe import log_odds
-from probes.trigger.candidate import Candidate
+from probes.trigger.candidate import Candidate, Placement
 from scanner.model.side import Side
 
 if TYPE_CHECKING:
@@ -63,14 +63,17 @@ class Screen:
         self.evaluated = 0
 
     def __call__(self, candidates: Sequence[Candidate], what: str) -> list[Score]:
-        """Scores in the order of `candidates`. Cost: one prefill a candidate, request and side; the base's are kept."""
+        """Scores in the order of `candidates`. Cost: one prefill a candidate, request and side, of the request too where the candidate is before or around it; the base's are kept."""
         if not candidates:
             return []
         gaps, first, most = (np.zeros((len(self._requests), len(candidates))) for _ in range(3))
+        # Those behind the request share all of it, which is computed once.
+        groups = [at for place in Placement if (at := [i for i, c in enumerate(candidates) if c.placement is place])]
         for row, request in enumerate(self._deployment.reporter.track(self._requests, what, len(self._requests))):
-            gap, kl = self._measure([c.into(request) for c in candidates], self._answers[row])
-            grown = kl - self._plain[row][1]
-            gaps[row], first[row], most[row] = gap - self._plain[row][0], grown[:, 0], grown.max(1)
+            for at in groups:
+                gap, kl = self._measure([candidates[i].into(request) for i in at], self._answers[row])
+                grown = kl - self._plain[row][1]
+                gaps[row, at], first[row, at], most[row, at] = gap - self._plain[row][0], grown[:, 0], grown.max(1)
         self.evaluated += len(candidates)
         harmful, plain = slice(0, self._harmful), slice(self._harmful, None)
         columns = [_mean(v) for v in (gaps[harmful], first[harmful], most[harmful], first[plain], most[plain])]
