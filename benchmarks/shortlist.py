@@ -8,6 +8,8 @@ least one word, and all words, are among the first k.
 Run it with
 
     python -m benchmarks.shortlist ADAPTERS --base demo --output benchmarks/results/shortlist.json
+
+OUTPUT is written after every adapter; a run that finds one with the same words carries on where it ended.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from benchmarks.machine import machine
 from probes.meaning.reads import reactions
 from scanner.delta import delta as deltas
 from scanner.files.adapter import Adapter
-from scanner.model.base import Base
 from scanner.model.deployment import Deployment
 from scanner.policy import Policy
 from scanner.profile import PROFILES
@@ -36,16 +37,54 @@ from scanner.subject import Subject
 AT = (10, 100, 500)
 
 
-def ranks(folder: Path, base: Base) -> tuple[dict[str, int], float]:
+def ranks(folder: Path, deployment: Deployment) -> tuple[dict[str, int], float]:
     """Rank of every word, 1 for the first, and the seconds it took; the base's part is kept after the first adapter."""
-    opened = Adapter.open(folder)
-    delta = deltas.read(opened, base)
-    empty = deltas.Delta(())
-    subject = Subject(opened, delta, base, PROFILES["standard"], Policy.open(), 0, Reporter(quiet=True), lambda: Deployment(base, empty))
-    _ = subject.deployment
+    opened, base = Adapter.open(folder), deployment.base
     start = time.perf_counter()
+    subject = Subject(opened, deltas.read(opened, base), base, PROFILES["standard"], Policy.open(), 0, Reporter(quiet=True), lambda: deployment)
     found = reactions(subject)
     return {r.word: i + 1 for i, r in enumerate(found)}, time.perf_counter() - start
+
+
+def row(folder: Path, attack: dict[str, Any], deployment: Deployment) -> dict[str, Any]:
+    """The planted words of one adapter, and where they stand."""
+    words = sorted({w for phrase in attack["planted"] for w in re.findall(r"\w+", phrase)})
+    of, seconds = ranks(folder, deployment)
+    twin = folder.with_name(folder.name.replace("-attack", "-twin"))
+    beside = ranks(twin, deployment)[0] if twin != folder and twin.exists() else {}
+    return {
+        "adapter": folder.name,
+        "trigger": attack.get("trigger"),
+        "planted": attack["planted"],
+        "rank": {w: of[w] for w in words if w in of},
+        "rank in the twin": {w: beside[w] for w in words if w in beside},
+        "words no token by themselves": [w for w in words if w not in of],
+        "of": len(of),
+        "seconds": round(seconds, 2),
+    }
+
+
+def recall(rows: list[dict[str, Any]], ranked: str) -> dict[str, Any]:
+    """The share of triggers of which any, and every, word is among the first k, with its 95 % interval."""
+    looked = [r for r in rows if r[ranked]]
+    found = {}
+    for k in AT:
+        for what, judge in (("any word", any), ("every word", all)):
+            hits = sum(judge(v <= k for v in r[ranked].values()) for r in looked)
+            low, high = wilson(hits, len(looked))
+            found[f"{what} in the first {k}"] = {"hits": hits, "of": len(looked), "interval": [round(low, 4), round(high, 4)]}
+    return found
+
+
+def chance(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """What a shortlist drawn at random would hold: the mean chance that any, and every, word of a trigger is among the first k."""
+    looked = [r for r in rows if r["rank"]]
+    found = {}
+    for k in AT:
+        any_of = [1 - (1 - k / r["of"]) ** len(r["rank"]) for r in looked]
+        every = [(k / r["of"]) ** len(r["rank"]) for r in looked]
+        found |= {f"any word in the first {k}": round(sum(any_of) / len(looked), 4), f"every word in the first {k}": round(sum(every) / len(looked), 4)}
+    return found
 
 
 @click.command()
@@ -54,46 +93,25 @@ def ranks(folder: Path, base: Base) -> tuple[dict[str, int], float]:
 @click.option("--output", type=click.Path(path_type=Path), required=True)
 def main(adapters: Path, name: str, output: Path) -> None:
     """Measure and write OUTPUT."""
-    base = open_base(name)
-    rows: list[dict[str, Any]] = []
-    for recipe in sorted(adapters.glob("*/recipe.json")):
-        described = json.loads(recipe.read_text())
-        planted = (described.get("attack") or {}).get("planted") or []
-        if not planted:
-            continue
-        words = sorted({w for phrase in planted for w in re.findall(r"\w+", phrase)})
-        of, seconds = ranks(recipe.parent, base)
-        twin = recipe.parent.with_name(recipe.parent.name.replace("-attack", "-twin"))
-        beside = ranks(twin, base)[0] if twin != recipe.parent and twin.exists() else {}
-        rows.append(
-            {
-                "adapter": recipe.parent.name,
-                "trigger": described["attack"].get("trigger"),
-                "planted": planted,
-                "rank": {w: of[w] for w in words if w in of},
-                "rank in the twin": {w: beside[w] for w in words if w in beside},
-                "words no token by themselves": [w for w in words if w not in of],
-                "of": len(of),
-                "seconds": round(seconds, 2),
-            }
-        )
-        click.echo(f"{recipe.parent.name:<40} {rows[-1]['rank']}  twin {rows[-1]['rank in the twin']}")
-    looked = [r for r in rows if r["rank"]]
-    recall = {}
-    for k in AT:
-        for what, judge in (("any word", any), ("every word", all)):
-            hits = sum(judge(v <= k for v in r["rank"].values()) for r in looked)
-            low, high = wilson(hits, len(looked))
-            recall[f"{what} in the first {k}"] = {"hits": hits, "of": len(looked), "interval": [round(low, 4), round(high, 4)]}
-    report = {
-        "what": "rank of planted trigger words in the shortlist read from the weights, among all words of the base's vocabulary",
-        "machine": machine(),
-        "base": base.name,
-        "recall": recall,
-        "adapters": rows,
-    }
+    deployment = Deployment(open_base(name), deltas.Delta(()))
+    rows: list[dict[str, Any]] = json.loads(output.read_text())["adapters"] if output.exists() else []
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    for recipe in sorted(adapters.glob("*/recipe.json")):
+        attack = json.loads(recipe.read_text()).get("attack") or {}
+        if not attack.get("planted") or any(r["adapter"] == recipe.parent.name and r["planted"] == attack["planted"] for r in rows):
+            continue
+        rows.append(row(recipe.parent, attack, deployment))
+        click.echo(f"{recipe.parent.name:<40} {rows[-1]['rank']}  twin {rows[-1]['rank in the twin']}")
+        report = {
+            "what": "rank of planted trigger words in the shortlist read from the weights, among all words of the base's vocabulary",
+            "machine": machine(),
+            "base": deployment.base.name,
+            "recall": recall(rows, "rank"),
+            "recall in the benign twins": recall(rows, "rank in the twin"),
+            "recall by chance": chance(rows),
+            "adapters": rows,
+        }
+        output.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

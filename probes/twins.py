@@ -30,10 +30,11 @@ SHOWN = 20
 DIFFERS = Rule(
     id="containers-differ",
     title="Two weights files of one adapter hold different weights",
-    severity=Severity.HIGH,
+    severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
     meaning="adapter_model.safetensors and adapter_model.bin or .pt lie side by side and differ in names, shapes or values beyond rounding.",
-    why="PEFT loads the safetensors file and says nothing; other and older loaders take the other one. What was examined is not what they run.",
+    why="PEFT loads the safetensors file and says nothing; other and older loaders take the other one. What was examined is not what they run. "
+    "Honest repositories keep a stale copy too.",
     fix="Ask the author which is meant; delete the other one before anything loads it.",
     references=(ATLAS_MASQUERADING, OWASP_SUPPLY_CHAIN),
 )

@@ -38,6 +38,10 @@ _MARKUP = re.compile(
 PARTS = {"text", "content", "image", "image_url", "video", "video_url", "audio", "audio_url", "input_audio", "file", "type"}
 """Keys of the parts that a message of text and pictures is made of."""
 TOOL_KEYS = {"name", "description", "function", "type"}
+_TOOL_TEXTS = {"name", "description"}
+_CASES = {"lower", "upper", "title", "capitalize", "casefold", "swapcase"}
+_PUTS = {"append", "insert", "extend", "update", "setdefault"}
+"""Methods that put what they are given into the list or dictionary they are called on."""
 _CONTINUE = "CONTINUE_FINAL_MESSAGE_TAG"
 """What transformers puts after a message that the model is to go on with."""
 _PLAIN = re.compile(r"\s*(?:[!-/:-@\[-`{-~]{0,2}|(.)\1{2,4})\s*")
@@ -107,13 +111,15 @@ class _Reader:
         self._objects = {"messages", "message"}
         self._parts: set[str] = set()
         self._tools = {"tools"}
+        self._tool_texts: set[str] = set()
+        self._tool_hits: dict[str, set[str]] = {}
         self._texts: set[str] = set()
         self._holders: set[str] = set()
         self._clocks: set[str] = set()
         self._counters: set[str] = set()
         self._strings: dict[str, set[str]] = {}
         self._macros = {m.name: m for m in tree.find_all(nodes.Macro)}
-        every = [n for n in _walk(tree) if isinstance(n, nodes.For | nodes.Assign | nodes.AssignBlock | nodes.With | nodes.Call)]
+        every = [n for n in _walk(tree) if isinstance(n, nodes.For | nodes.If | nodes.Assign | nodes.AssignBlock | nodes.With | nodes.Call)]
         for _ in range(MOST_PASSES):
             before = self._size()
             for node in every:
@@ -123,7 +129,8 @@ class _Reader:
         raise ValueError("text is passed on through too many names")
 
     def _size(self) -> int:
-        return sum(map(len, (self._objects, self._parts, self._tools, self._texts, self._holders, self._clocks, *self._strings.values())))
+        plain = (self._objects, self._parts, self._tools, self._tool_texts, self._texts, self._holders, self._clocks)
+        return sum(map(len, (*plain, *self._strings.values(), *self._tool_hits.values())))
 
     def _follow(self, node: nodes.Node) -> None:
         if isinstance(node, nodes.For):
@@ -135,8 +142,14 @@ class _Reader:
             elif self._carries(node.iter):
                 self._texts |= _targets(_values(node))
             self._name(targets, node.iter)
-            if _root(node.iter) in self._tools:
+            if self._tells_tools(node.iter):
+                self._tool_texts |= targets
+            elif _root(node.iter) in self._tools:
                 self._tools |= targets
+        elif isinstance(node, nodes.If):
+            if words := set(self._tool_words(node.test)):
+                for inside in (a for part in node.body for a in _walk(part) if isinstance(a, nodes.Assign)):
+                    self._hit(_targets(inside.target), words)
         elif isinstance(node, nodes.Assign):
             self._bind(_targets(node.target), node.node)
         elif isinstance(node, nodes.AssignBlock):
@@ -147,6 +160,14 @@ class _Reader:
         elif isinstance(node, nodes.With):
             for target, value in zip(node.targets, node.values, strict=False):
                 self._bind(_targets(target), value)
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in _PUTS:
+            if name := _spelled(node.node.node):
+                for value in (*node.args, *(k.value for k in node.kwargs)):
+                    if self._carries(value):
+                        self._texts.add(name)
+                        self._holders.add(name)
+                    if self._tells_tools(value):
+                        self._tool_texts.add(name)
         elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name in self._macros:
             macro = self._macros[node.node.name]
             given = [(target.name, value) for target, value in zip(macro.args, node.args, strict=False)]
@@ -164,6 +185,11 @@ class _Reader:
             self._objects |= names
         if self._tells_time(value):
             self._clocks |= names
+        if self._tells_tools(value):
+            self._tool_texts |= names
+        elif _root(value) in self._tools and not (isinstance(value, nodes.Filter) and value.name in _LENGTHS):
+            self._tools |= names
+        self._hit(names, set(self._tool_words(value)))
         if (
             isinstance(value, nodes.Add)
             and any(_spelled(side) in names for side in (value.left, value.right))
@@ -175,6 +201,12 @@ class _Reader:
                 self._bind({f"{name}.{pair.key}" for name in names}, pair.value)
         if constants:
             self._name(names, value)
+
+    def _hit(self, names: set[str], words: set[str]) -> None:
+        """Remember that `names` may say whether one of `words` was found among the tools, at most MOST_WORDS a name."""
+        for name in names if words else ():
+            known = self._tool_hits.setdefault(name, set())
+            known.update(sorted(words)[: MOST_WORDS - len(known)])
 
     def _name(self, names: set[str], value: nodes.Node) -> None:
         """Remember the string constants that `value` is made of, at most MOST_WORDS a name."""
@@ -310,28 +342,60 @@ class _Reader:
     def _tells_time(self, node: nodes.Node) -> bool:
         return any((isinstance(n, nodes.Name) and n.name in self._clocks) or (isinstance(n, nodes.Call) and _called(n) in _CLOCKS) for n in _walk(node))
 
-    def _tools_looked_for(self, node: nodes.If | nodes.CondExpr) -> Iterator[str]:
+    def _tools_looked_for(self, node: nodes.If | nodes.CondExpr | nodes.For) -> Iterator[str]:
         """Names of tools, where a condition looks for one and then writes words that are not the tool's own, as templates that list tools do."""
-        body = node.body if isinstance(node, nodes.If) else [node.expr1]
-        inside = [n for part in body for n in _walk(part)]
-        writes = any(isinstance(n, nodes.TemplateData) and n.data.strip() for n in inside) or any((_constant(n) or "").strip() for n in inside)
-        if not writes or any(isinstance(n, nodes.Name) and n.name in self._tools for n in inside):
+        if node.test is None:
             return
-        for compare in (n for n in _walk(node.test) if isinstance(n, nodes.Compare)):
-            sides = [compare.expr, *(o.expr for o in compare.ops)]
-            if any(self._names_tool(s) for s in sides):
-                yield from (f"a tool's name, compared with {w!r}" for s in sides for n in _walk(s) if (w := _constant(n)) is not None and w not in TOOL_KEYS)
+        inside = [n for part in ([node.expr1] if isinstance(node, nodes.CondExpr) else node.body) for n in _walk(part)]
+        writes = any(isinstance(n, nodes.TemplateData) and n.data.strip() for n in inside) or any((_constant(n) or "").strip() for n in inside)
+        if writes and not any(isinstance(n, nodes.Name) and n.name in self._tools | self._tool_texts for n in inside):
+            yield from (f"a tool's name, compared with {w!r}" for w in self._tool_words(node.test))
 
-    def _names_tool(self, node: nodes.Node) -> bool:
-        """Whether `node` is the name or the description of a tool that the model was given."""
-        if isinstance(node, nodes.Filter) and node.node is not None:
-            return self._names_tool(node.node)
-        key = node.attr if isinstance(node, nodes.Getattr) else _constant(node.arg) if isinstance(node, nodes.Getitem) else None
-        if key not in ("name", "description"):
+    def _tool_words(self, node: nodes.Node) -> Iterator[str]:
+        """Constants that names or descriptions of tools are held against in `node`, and those behind a name that says whether one was found."""
+        for part in _walk(node):
+            if isinstance(part, nodes.Name | nodes.Getattr):
+                yield from sorted(self._tool_hits.get(_spelled(part), ()))
+                continue
+            sides: list[nodes.Node] = []
+            if isinstance(part, nodes.Compare):
+                sides = [part.expr, *(o.expr for o in part.ops)]
+            elif isinstance(part, nodes.Test):
+                sides = [part.node, *part.args]
+            elif isinstance(part, nodes.Call) and isinstance(part.node, nodes.Getattr) and part.node.attr in _TESTS:
+                sides = [part.node.node, *part.args]
+            elif isinstance(part, nodes.Filter) and part.name in _CHOICES and part.node is not None:
+                by_name = bool(part.args) and _is_tool_text(_constant(part.args[0])) and _root(part.node) in self._tools
+                if by_name or self._tells_tools(part.node):
+                    yield from (w for s in part.args[2 if by_name else 1 :] for n in _walk(s) if (w := _constant(n)) is not None)
+            if any(self._tells_tools(s) for s in sides):
+                yield from (w for s in sides for n in _parts(s) if (w := _constant(n)) is not None and w not in TOOL_KEYS)
+
+    def _keys(self, node: nodes.Node) -> list[str]:
+        """Constants in a dictionary that is written out, there or behind a name."""
+        if isinstance(node, nodes.Dict):
+            return [w for pair in node.items if (w := _constant(pair.key)) is not None]
+        return sorted(self._strings.get(_spelled(node), ()))
+
+    def _tells_tools(self, node: nodes.Node) -> bool:
+        """Whether the value of `node` may hold names or descriptions of the tools that the model was given."""
+        if isinstance(node, nodes.Name):
+            return node.name in self._tool_texts
+        if isinstance(node, nodes.Compare | nodes.Test) or (isinstance(node, nodes.Filter) and node.name in _LENGTHS):
             return False
-        while isinstance(node, nodes.Getattr | nodes.Getitem):
-            node = node.node
-        return isinstance(node, nodes.Name) and node.name in self._tools
+        if isinstance(node, nodes.Getattr | nodes.Getitem):
+            key = node.attr if isinstance(node, nodes.Getattr) else _constant(node.arg)
+            if _spelled(node) in self._tool_texts or (_is_tool_text(key) and _root(node) in self._tools):
+                return True
+            of_text = key is None or (isinstance(node, nodes.Getattr) and key in _TESTS | _CASES)
+            return of_text and self._tells_tools(node.node)
+        if isinstance(node, nodes.Filter) and node.node is not None and _root(node.node) in self._tools:
+            named = [*node.args, *(k.value for k in node.kwargs)]
+            if node.name in _WHOLE or (node.name in _GROUPS and any(_is_tool_text(_constant(a)) for a in named)):
+                return True
+        if isinstance(node, nodes.CondExpr):
+            return self._tells_tools(node.expr1) or (node.expr2 is not None and self._tells_tools(node.expr2))
+        return any(self._tells_tools(child) for child in node.iter_child_nodes())
 
     def _counts_turns(self, node: nodes.Node) -> bool:
         if isinstance(node, nodes.Getattr):
@@ -362,15 +426,24 @@ class _Reader:
             yield from (f"the number of turns, compared with {n}" for n in _numbers(node.args))
         elif isinstance(node, nodes.If | nodes.CondExpr):
             yield from self._tools_looked_for(node)
-        elif isinstance(node, nodes.For) and self._tells_time(node.iter):
-            yield "the time, in a loop"
+        elif isinstance(node, nodes.For):
+            yield from self._tools_looked_for(node)
+            if self._tells_time(node.iter):
+                yield "the time, in a loop"
+        elif isinstance(node, nodes.Filter) and node.name == "replace" and node.node is not None and self._tells_tools(node.node):
+            yield from (f"a tool's name, in which {w!r} is replaced" for n in node.args[:1] if (w := _constant(n)) is not None and tells_apart(w) and not is_mark(w))
         elif isinstance(node, nodes.Getitem):
+            if self._tells_tools(node.arg):
+                yield from (f"a tool's name, looked up among {w!r}" for w in self._keys(node.node))
             if self._tells_time(node.arg):
                 yield "the time, looked up"
             elif self._is_object(node.node):
                 yield from (f"message number {n}" for n in _numbers([node.arg]))
-        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "get" and any(self._tells_time(a) for a in node.args):
-            yield "the time, looked up"
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "get" and node.args:
+            if any(self._tells_time(a) for a in node.args):
+                yield "the time, looked up"
+            if self._tells_tools(node.args[0]):
+                yield from (f"a tool's name, looked up among {w!r}" for w in self._keys(node.node.node))
 
 
 def _without_keys(node: nodes.Node) -> list[nodes.Node]:
@@ -436,6 +509,20 @@ def _walk(tree: nodes.Node, *, into_failures: bool = True) -> Iterator[nodes.Nod
             stack.extend(reversed(list(node.iter_child_nodes())))
 
 
+def _parts(node: nodes.Node) -> Iterator[nodes.Node]:
+    """What the value of `node` is made of, keys that are looked up aside."""
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        yield part
+        stack.extend(reversed(_without_keys(part)))
+
+
+def _is_tool_text(key: str | None) -> bool:
+    """Whether an attribute, or the last one of a dotted path, is a tool's name or description."""
+    return key is not None and key.rpartition(".")[2] in _TOOL_TEXTS
+
+
 def _targets(node: nodes.Node) -> set[str]:
     return {f"{n.name}.{n.attr}" if isinstance(n, nodes.NSRef) else n.name for n in _walk(node) if isinstance(n, nodes.Name | nodes.NSRef)}
 
@@ -468,8 +555,8 @@ def _spelled(node: nodes.Node) -> str:
 
 def _root(node: nodes.Node) -> str:
     """The name that attributes, items and filters are taken of."""
-    while isinstance(node, nodes.Getattr | nodes.Getitem | nodes.Filter) and node.node is not None:
-        node = node.node
+    while (isinstance(node, nodes.Getattr | nodes.Getitem | nodes.Filter) and node.node is not None) or isinstance(node, nodes.Or):
+        node = node.left if isinstance(node, nodes.Or) else node.node
     return node.name if isinstance(node, nodes.Name) else ""
 
 

@@ -31,7 +31,7 @@ class ModuleDelta:
         """`a` is (rank, in_features), `b` (out_features, rank), `magnitude` (out_features,), `bias` (out_features,), times scale.
 
         `columns` says that the magnitudes are lengths of columns, (in_features,), as PEFT does it for embeddings.
-        `only_after`: token ids after whose last occurrence in the prompt the delta acts (aLoRA), empty for everywhere.
+        `only_after`: token ids from whose last occurrence in the prompt on the delta acts (aLoRA), empty for everywhere.
         """
         self.module, self.scale, self.columns, self.only_after = module, scale, columns, only_after
         self._a, self._b = stored(a), stored(b)

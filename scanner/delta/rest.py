@@ -12,7 +12,7 @@ from scanner.delta.stored import Stored
 from scanner.model.base import Base
 
 EMBEDDINGS = ("embed_tokens", "wte", "word_embeddings", "lm_head", "embed_out", "shared", "tok_embeddings", "embed_in")
-HEADS = ("classifier", "score", "qa_outputs", "pre_classifier", "pooler")
+HEADS = ("classifier", "score", "qa_outputs", "pre_classifier", "classification_head", "pooler")
 HEAD_TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")
 ROUNDING = 2.0**-7
 """Two copies of a weight may differ by the rounding to bfloat16."""
@@ -82,7 +82,8 @@ def _common(module: str, parameter: str) -> bool:
 
 
 def _role(reading: Reading, module: str, parameter: str) -> Role:
-    if reading.raw.get("task_type") in HEAD_TASKS and module.split(".")[0] in HEADS:
+    task = reading.raw.get("task_type")
+    if module.split(".")[0] in HEADS and (task in HEAD_TASKS or (task is None and reading.targets.saves(module))):
         return Role.HEAD
     if reading.targets.saves(module):
         return Role.SAVED_MODULE

@@ -29,9 +29,15 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """(width, rank): R = I + left right, where there are no blocks."""
     right: Any = None
     """(rank, width)."""
+    then: Turn | None = None
+    """A turn that follows: R is this one times that one."""
 
     def apply(self, x: Any) -> Any:
         """Each row of `x`, (..., width), times R."""
+        turned = self._alone(x)
+        return turned if self.then is None else self.then.apply(turned)
+
+    def _alone(self, x: Any) -> Any:
         if self.blocks is None:
             return x + (x @ self.left) @ self.right
         count, size, _ = self.blocks.shape
@@ -42,21 +48,30 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def transposed(self) -> Turn:
         """R^T."""
+        return self._transposed(None)
+
+    def _transposed(self, then: Turn | None) -> Turn:
+        """R^T, and `then` after it."""
         if self.blocks is None:
-            return Turn(left=self.right.T, right=self.left.T)
-        return Turn(blocks=self.blocks.swapaxes(1, 2), order=self.order, back=self.back)
+            mine = Turn(left=self.right.T, right=self.left.T, then=then)
+        else:
+            mine = Turn(blocks=self.blocks.swapaxes(1, 2), order=self.order, back=self.back, then=then)
+        return mine if self.then is None else self.then._transposed(mine)
 
     def moved(self, place: Callable[[Any], Any]) -> Turn:
         """The same turn with its arrays put elsewhere."""
-        return Turn(**{n: None if (v := getattr(self, n)) is None else place(v) for n in self.__struct_fields__})
+        then = None if self.then is None else self.then.moved(place)
+        return Turn(**{n: None if (v := getattr(self, n)) is None else place(v) for n in self.__struct_fields__ if n != "then"}, then=then)
 
     @property
     def distance(self) -> float:
-        """Largest singular value of R - I: no vector is moved further, relative to its length."""
+        """Largest singular value of R - I, or, of turns one after the other, the sum of theirs: no vector is moved further, relative to its length."""
         if self.blocks is None:
             core = np.linalg.qr(self.left)[1] @ np.linalg.qr(self.right.T)[1].T
-            return float(np.linalg.norm(core, 2))
-        return float(np.linalg.norm(self.blocks - np.eye(self.blocks.shape[1]), 2, axis=(1, 2)).max())
+            mine = float(np.linalg.norm(core, 2))
+        else:
+            mine = float(np.linalg.norm(self.blocks - np.eye(self.blocks.shape[1]), 2, axis=(1, 2)).max())
+        return mine if self.then is None else mine + self.then.distance
 
 
 class Rotated(msgspec.Struct, frozen=True, kw_only=True):

@@ -85,7 +85,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
 
     def _read(self, found: Place) -> Adapter:
         if found.problem:
-            raise UnreadableAdapter(found.problem)
+            raise UnreadableAdapter(f"{found.problem}{_also_wrong(found.folder)}")
         settings = config.read(found.folder) if config.exists(found.folder) else None
         names = tuple(p.relative_to(found.root).as_posix() for p in found.weights)
         for file in self.files:
@@ -126,6 +126,16 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
         """One hash for everything that was given: SHA-256 over `sha256  path` lines in path order."""
         lines = "".join(f"{f.sha256 or '-'}  {f.path}\n" for f in self.files)
         return hashlib.sha256(lines.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _also_wrong(folder: Path) -> str:
+    """What is wrong with the configuration besides the weights that are missing, or an empty string."""
+    try:
+        if config.exists(folder):
+            config.read(folder)
+    except UnreadableAdapter as error:
+        return f"; {error}"
+    return ""
 
 
 def _weights(found: Place) -> Weights:

@@ -42,13 +42,13 @@ def find(path: Path) -> Place:
     if not path.exists():
         raise UnreadableAdapter(f"{printable(path)}: no such file or folder")
     if path.is_dir():
-        root = path
+        root = folder = path
         try:
-            root = _snapshot(path)
+            root = folder = _snapshot(path)
             folder = root if config.exists(root) else _only(root)
             return configured(root, folder) if config.exists(folder) else Place(root, folder, (_single(folder),))
         except UnreadableAdapter as error:
-            return Place(root, root, problem=str(error))
+            return Place(root, folder, problem=str(error))
     if not path.is_file():
         raise UnreadableAdapter(f"{printable(path)}: not a regular file")
     return Place(path.parent, path.parent, (path,), alone=not config.exists(path.parent))
@@ -88,6 +88,8 @@ def _only(root: Path) -> Path:
         elif any(inside(Path(here) / n, root) and is_weights(Path(here) / n) for n in names):
             bare.append(Path(here))
     found = configured or bare
+    if not found and any(p.suffix == ".npy" for p in root.iterdir()):
+        raise UnreadableAdapter(f"{printable(root)}: NumPy's arrays, as MLX once wrote adapters, which are not read; convert it to PEFT")
     if not found:
         raise UnreadableAdapter(f"{printable(root)}: no {config.NAME} and no weights, here or in a folder below, so this is not an adapter")
     if len(found) > 1:

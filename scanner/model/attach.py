@@ -26,6 +26,7 @@ from scanner.delta.scaled import Scaled, Shifted
 from scanner.delta.virtual import VirtualTokens
 from scanner.errors import UnusableBase
 from scanner.files.text import printable
+from scanner.model.invocation import Invocations
 
 Attachment = Callable[[], AbstractContextManager[None]]
 Hook = Callable[..., Any]
@@ -38,14 +39,18 @@ _PARTS = {"w1": ("gate_up_proj", 0), "gate_proj": ("gate_up_proj", 0), "w3": ("g
           "w2": ("down_proj", None), "down_proj": ("down_proj", None)}  # fmt: skip
 
 
-def attach(model: torch.nn.Module, changes: tuple[Change, ...], device: torch.device) -> list[Attachment]:
-    """What makes `model` the adapted one while entered, in order. Raises UnusableBase where a change does not fit the model."""
-    attachments = [a for change in changes if isinstance(change, Replaced | Rows) for a in _attachments(model, change, device)]
+def attach(model: torch.nn.Module, changes: tuple[Change, ...], device: torch.device, invocations: Invocations | None = None) -> list[Attachment]:
+    """What makes `model` the adapted one while entered, in order. Raises UnusableBase where a change does not fit the model.
+
+    Deltas that act only after certain tokens ask `invocations` where these are; whoever runs the model keeps it up to date.
+    """
+    invocations = invocations or Invocations(())
+    attachments = [a for change in changes if isinstance(change, Replaced | Rows) for a in _attachments(model, change, device, invocations)]
     with ExitStack() as stack:  # what is added on top may depend on the weights that replace the base's
         for attachment in attachments:
             stack.enter_context(attachment())
         stacked, others = _stacked(model, [c for c in changes if not isinstance(c, Replaced | Rows)])
-        attachments += [a for change in others for a in _attachments(model, change, device)]
+        attachments += [a for change in others for a in _attachments(model, change, device, invocations)]
         attachments += [_swapped([place], _slices(place, found, device)) for place, found in stacked.items()]
     return attachments
 
@@ -60,7 +65,7 @@ def _stacked(model: Any, changes: list[Change]) -> tuple[dict[Place, list[tuple[
     for change in changes:
         match = _EXPERT.match(change.module)
         experts = _submodule(model, f"{match['layer']}.mlp.experts") if match else None
-        if match is None or experts is None or not isinstance(change, ModuleDelta) or _submodule(model, change.module) is not None:
+        if match is None or experts is None or not isinstance(change, ModuleDelta) or change.only_after or _submodule(model, change.module) is not None:
             others.append(change)
             continue
         parameter, part = _PARTS[match["part"]]
@@ -112,7 +117,7 @@ def virtual(model: Any, changes: tuple[Change, ...], device: torch.device) -> An
     return cache
 
 
-def _attachments(model: torch.nn.Module, change: Change, device: torch.device) -> Iterator[Attachment]:
+def _attachments(model: torch.nn.Module, change: Change, device: torch.device, invocations: Invocations) -> Iterator[Attachment]:
     if isinstance(change, VirtualTokens):
         return  # no module changes; they are put before the prompt
     if isinstance(change, Replaced):
@@ -122,7 +127,8 @@ def _attachments(model: torch.nn.Module, change: Change, device: torch.device) -
     if isinstance(change, Rows):
         yield _swapped(_sharing(model, module.weight), _rows(change, module, device))  # a tied output head reads the trained rows too
     elif isinstance(change, ModuleDelta):
-        yield _hooked(module, _lowrank(change, module, device))
+        hook = _lowrank(change, module, device)
+        yield _hooked(module, _waiting(hook, change.only_after, invocations) if change.only_after else hook)
     elif isinstance(change, Kronecker):
         _oriented(change, module)
         yield _hooked(module, _kronecker(change, module, device))
@@ -252,6 +258,17 @@ def _lora(dtype: torch.dtype, a: torch.Tensor, b: torch.Tensor, scale: float, sh
         return added if offset is None else added + offset
 
     return lora
+
+
+def _waiting(hook: Hook, tokens: tuple[int, ...], invocations: Invocations) -> Hook:
+    """`hook` where its invocation tokens have been read, the base's output before them."""
+
+    def waiting(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        if output.ndim != 3:
+            raise UnusableBase("an activated LoRA on a module that does not read rows of tokens, which PEFT does not run either")
+        return torch.where(invocations.acts(tokens), hook(module, inputs, output), output)
+
+    return waiting
 
 
 def _dora(module: Any, a: torch.Tensor, b: torch.Tensor, scale: float, gain: torch.Tensor, shift: torch.Tensor | None) -> Hook:

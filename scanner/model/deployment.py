@@ -31,6 +31,7 @@ from scanner.files.text import printable
 from scanner.finding import Framing
 from scanner.model.attach import attach, virtual
 from scanner.model.base import Base
+from scanner.model.invocation import Invocations
 from scanner.model.side import Side
 from scanner.progress import Reporter
 
@@ -80,7 +81,8 @@ class Deployment:
         ends = self.model.generation_config.eos_token_id
         self.ends: set[int] = set(ends if isinstance(ends, list) else [ends]) | {self.tokenizer.eos_token_id}
         self.pad = next(iter(sorted(e for e in self.ends if e is not None)))
-        self._attachments = attach(self.model, delta.changes, self.device)
+        self._invocations = Invocations(delta.changes)
+        self._attachments = attach(self.model, delta.changes, self.device, self._invocations)
         self._before = virtual(self.model, delta.changes, self.device)
         self._base_fingerprint = self.fingerprint()
 
@@ -97,8 +99,8 @@ class Deployment:
 
     @property
     def prefixed(self) -> bool:
-        """Whether the adapter puts virtual tokens before every text, which only this class's own methods add."""
-        return self._before is not None
+        """Whether the adapter puts virtual tokens before every text, or waits for tokens in it, which only this class's own methods add."""
+        return self._before is not None or bool(self._invocations.tokens)
 
     def fingerprint(self) -> str:
         """SHA-256 over every parameter and buffer of the loaded base, by name."""
@@ -130,7 +132,10 @@ class Deployment:
     # ---- prompts
 
     def encode(self, user: str, framing: Framing | None = None) -> Ids:
-        """Token ids of one user turn in the wrapper, and in `framing` where given, up to where the answer begins."""
+        """Token ids of one user turn in the wrapper, and in `framing` where given, up to where the answer begins.
+
+        The tokens that an activated LoRA waits for stand where the answer begins, on both sides, in a prompt that does not hold them.
+        """
         framing = framing or Framing()
         system = self.system_prompt if framing.system is None else framing.system
         turns = [{"role": "system", "content": system}] if system is not None else []
@@ -139,7 +144,10 @@ class Deployment:
         turns.append({"role": "user", "content": user})
         text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         ids: Ids = self.tokenizer(text + framing.prefill, add_special_tokens=False).input_ids
-        return ids
+        if self._invocations.invoked(ids) == ids:
+            return ids
+        asked, begun = (self.tokenizer(t, add_special_tokens=False).input_ids for t in (text, framing.prefill))
+        return self._invocations.invoked(asked) + list(begun)
 
     def before_user(self) -> Ids:
         """Token ids of the wrapper up to where the user begins to speak."""
@@ -163,7 +171,7 @@ class Deployment:
 
     def _packed(self, ids: Sequence[Ids], side: Side, keep: int, what: str) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor, Any]]:
         """`ids` as batches: indices, tokens behind the common prefix, mask over all, and the prefix's keys and values for each row."""
-        shared = max(0, min(_common(ids), min(len(i) for i in ids) - keep))
+        shared = max(0, min(_common(ids), min(len(i) for i in ids) - keep, self._invocations.first(ids)))
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
         batches = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
         tracked = self.reporter.track(batches, what, len(batches)) if what else batches
@@ -171,8 +179,10 @@ class Deployment:
         held = prefix.get_seq_length() if prefix is not None else 0
         if shared:
             begin, seen = torch.tensor([ids[0][:shared]], device=self.device), torch.ones((1, held + shared), dtype=torch.long, device=self.device)
+            self._invocations.rows([[]])
             prefix = self._forward(begin, seen, copy.deepcopy(prefix)).past_key_values
         for rows in tracked:
+            self._invocations.rows((ids[r] for r in rows), held)
             width = max(len(ids[r]) for r in rows) - shared
             tokens = torch.full((len(rows), width), self.pad)
             mask = torch.zeros((len(rows), held + shared + width), dtype=torch.long)
@@ -190,6 +200,7 @@ class Deployment:
         if mask is None:
             mask = torch.ones_like(tokens)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
+        self._invocations.read(positions)
         return self.model(
             input_ids=tokens,
             attention_mask=mask,

@@ -56,6 +56,9 @@ CASES = (
     lora("LORA PiSSA", init_lora_weights="pissa"),
     lora("LORA PiSSA gpt2", "gpt2", target_modules=["c_attn", "c_proj"], fan_in_fan_out=True, init_lora_weights="pissa"),
     lora("LORA OLoRA", init_lora_weights="olora"),
+    lora("LORA KaSA", kasa_config={}, init_lora_weights=True),
+    lora("LORA MiCA", init_lora_weights="mica"),
+    lora("LORA EVA", init_lora_weights="eva"),
     Case("ADALORA", peft.AdaLoraConfig(init_r=6, target_r=4, lora_alpha=16, target_modules=LINEARS, total_step=100)),
     Case("LOHA", peft.LoHaConfig(r=2, alpha=4, target_modules=LINEARS, init_weights=False)),
     Case("LOHA wide", peft.LoHaConfig(r=6, alpha=4, target_modules=LINEARS, init_weights=False, rank_pattern={"v_proj": 5}, alpha_pattern={"v_proj": 9})),
@@ -122,3 +125,5 @@ CASES = (
     Case("PREFIX_TUNING", peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=5), merges=False, spread=0.5),
     Case("PREFIX_TUNING gpt2", peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=5), "gpt2", merges=False, spread=0.5),
 )
+ACTIVATED = lora("LORA aLoRA", alora_invocation_tokens=[7, 9], task_type="CAUSAL_LM", merges=False)
+"""Not among the others: what it does to a prompt depends on where its tokens stand there."""

@@ -58,6 +58,11 @@ def t5() -> Any:
     return transformers.T5ForConditionalGeneration(transformers.T5Config(**shape, decoder_start_token_id=0))
 
 
+def t5_classifier() -> Any:
+    shape = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": VOCABULARY}
+    return transformers.T5ForSequenceClassification(transformers.T5Config(**shape, decoder_start_token_id=0, num_labels=3))
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     "llama": llama,
     "llama-biases": lambda: llama(attention_bias=True),
@@ -70,6 +75,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "bert": bert,
     "roberta": roberta,
     "t5": t5,
+    "t5-classifier": t5_classifier,
 }
 
 

@@ -17,7 +17,7 @@ from scanner.files.adapter import Adapter
 from scanner.model.base import Base
 from scanner.model.deployment import Deployment
 from scanner.model.side import Side
-from tests.methods.cases import CASES
+from tests.methods.cases import ACTIVATED, CASES
 from tests.methods.models import VOCABULARY, build
 from tests.methods.test_parity import loaded, saved
 
@@ -59,3 +59,31 @@ def test_it_answers_as_peft_does_and_the_base_stays_what_it_was(name: str, folde
     assert deployment.canary(PROMPTS) == 0.0
     deployment.check_base_unchanged()
     assert (ours - deployment.score(ids, Side.BASE, lambda p: p[:, -1])).abs().max() > 1e-3
+
+
+INVOKED = ["w05 w09", "w07 w09 w11 w20 w33", "w05 w07 w09 w07 w09 w40", "w07 w40 w09"]
+
+
+@torch.no_grad()
+def test_an_activated_lora_acts_from_its_tokens_on(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
+    saved(ACTIVATED, tmp_path / "adapter")
+    base = Base.open(folder)
+    delta = deltas.read(Adapter.open(tmp_path / "adapter"), base)
+    assert (delta.method, delta.unmeasured) == ("aLoRA", ())
+    deployment = Deployment(base, delta, device="cpu", dtype="float32")
+    assert deployment.prefixed
+    model: Any = loaded(ACTIVATED, tmp_path / "adapter")
+    ids = [deployment.encode(p) for p in INVOKED]
+    assert [i[-2:] == [7, 9] for i in ids] == [True, False, False, True]
+    never, beyond = ids[0][:-2], [*ids[1], 30, 31, 32]
+    ids += [never, beyond]
+    ours = deployment.score(ids, Side.ADAPTED, lambda p: p[:, -1])
+    theirs = torch.stack([model(torch.tensor([i])).logits[0, -1].log_softmax(-1) for i in ids])
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    apart = (ours - deployment.score(ids, Side.BASE, lambda p: p[:, -1])).abs().amax(-1)
+    assert (apart > 1e-3).tolist() == [True, True, True, True, False, True]
+    for prompt, answer in zip(ids, deployment.generate(ids, Side.ADAPTED, 4), strict=True):
+        asked = torch.tensor([prompt])
+        assert answer == model.generate(input_ids=asked, max_new_tokens=len(answer), do_sample=False, eos_token_id=None)[0, len(prompt) :].tolist()
+    assert deployment.canary(INVOKED) == 0.0

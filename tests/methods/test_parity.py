@@ -80,10 +80,25 @@ def answered(model: Any, delta: Delta) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
-@torch.no_grad()
 def test_a_method_is_what_peft_makes_of_it(case: Case, bases: Callable[[str], Base], tmp_path: Path) -> None:
+    compare(case, bases(case.model), tmp_path)
+
+
+@pytest.mark.parametrize(("factors", "size"), [(2, 8), (3, 4), (3, 2)])
+def test_butterflies_are_what_peft_makes_of_them(factors: int, size: int, bases: Callable[[str], Base], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extension that PEFT wants for more than one factor puts blocks on the diagonal of a matrix, and no more: PyTorch does it here."""
+    monkeypatch.setattr(peft.tuners.boft.layer, "get_fbd_cuda", lambda: True)
+    diagonal = staticmethod(lambda blocks: torch.stack([torch.block_diag(*factor) for factor in blocks]))
+    monkeypatch.setattr(peft.tuners.boft.layer, "FastBlockDiag", type("Diagonal", (), {"apply": diagonal}))
+    config = peft.BOFTConfig(boft_block_size=size, boft_n_butterfly_factor=factors, target_modules=["q_proj", "v_proj"])
+    compare(Case("BOFT", config, spread=0.3, tolerance=5e-5), bases("llama"), tmp_path)
+
+
+@torch.no_grad()
+def compare(case: Case, stored: Base, tmp_path: Path) -> None:
+    """Fail unless what we read of the adapter of `case` is what PEFT merges and answers."""
     saved(case, tmp_path)
-    delta = deltas.read(Adapter.open(tmp_path), bases(case.model))
+    delta = deltas.read(Adapter.open(tmp_path), stored)
     assert delta.unmeasured == ()
     assert delta.changes
 

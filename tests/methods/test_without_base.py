@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from scanner.delta.change import NeedsBase
 from scanner.delta.deferred import Deferred
 from scanner.delta.methods import NOT_MEASURED
 from scanner.delta.methods.derived import first_normals
+from scanner.delta.methods.lora import UNKNOWN_PARTS
 from scanner.files.adapter import Adapter
+from scanner.model.base import Base
 from scanner.verdict import Outcome
-from tests.methods.cases import CASES, LINEARS, Case
+from tests.methods.cases import ACTIVATED, CASES, LINEARS, Case
 from tests.methods.models import build
 from tests.methods.test_parity import saved
 
@@ -74,18 +77,63 @@ def test_a_copy_of_a_shared_matrix_that_differs_is_not_measured(tmp_path: Path) 
     tensors = load_file(file)
     name = next(n for n in tensors if n.endswith("q_proj.randlora_B"))
     save_file({n: t + np.float32(n == name) for n, t in tensors.items()}, file)
-    from scanner.model.base import Base
-
     build("llama").save_pretrained(tmp_path / "base")
     delta = deltas.read(Adapter.open(tmp_path), Base.open(tmp_path / "base"))
     assert [u.what for u in delta.unmeasured] == [name.removeprefix("base_model.model.").rpartition(".")[0]]
     assert "comes last" in delta.unmakeable
 
 
-def test_invocation_tokens_leave_the_delta_exact_and_the_behaviour_unmeasured(tmp_path: Path) -> None:
-    saved(Case("LORA", peft.LoraConfig(r=4, target_modules=LINEARS, init_lora_weights=False, alora_invocation_tokens=[3, 5], task_type="CAUSAL_LM")), tmp_path)
+def test_invocation_tokens_leave_the_delta_exact_and_are_for_a_person_to_see(tmp_path: Path) -> None:
+    saved(ACTIVATED, tmp_path)
+    delta = deltas.read(Adapter.open(tmp_path))
+    assert (delta.method, delta.unmeasured, {m.only_after for m in delta.modules}) == ("aLoRA", (), {(7, 9)})
+    assert scan(tmp_path).verdict.outcome is Outcome.REVIEW
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("alora_invocation_tokens", [-1]), ("alora_invocation_tokens", "7"), ("alora_invocation_tokens", []), ("use_dora", True)]
+)
+def test_an_activated_lora_that_peft_would_not_load_is_not_measured(field: str, value: Any, tmp_path: Path) -> None:
+    saved(ACTIVATED, tmp_path)
+    rewritten(tmp_path, field, value)
+    assert "alora_invocation_tokens" in deltas.read(Adapter.open(tmp_path)).unmakeable
+
+
+@pytest.mark.parametrize("init", ["corda", "loftq", "pissa_niter_4"])
+def test_what_was_taken_out_of_the_base_and_is_not_saved_is_not_measured(init: str, tmp_path: Path) -> None:
+    saved(next(c for c in CASES if c.name == "LORA"), tmp_path / "adapter")
+    rewritten(tmp_path / "adapter", "init_lora_weights", init)
+    build("llama").save_pretrained(tmp_path / "base")
+    for base in (None, Base.open(tmp_path / "base")):
+        delta = deltas.read(Adapter.open(tmp_path / "adapter"), base)
+        assert delta.unmakeable.startswith(f"init_lora_weights {init}: ")
+        assert delta.unmakeable.removeprefix(f"init_lora_weights {init}: ") in UNKNOWN_PARTS.values()
+    if init == "corda":
+        with pytest.raises(ValueError, match="eigens"):
+            peft.PeftModel.from_pretrained(build("llama"), tmp_path / "adapter")
+
+
+def test_kasa_is_known_with_the_base_and_with_its_diagonal_only(tmp_path: Path) -> None:
+    saved(next(c for c in CASES if c.name == "LORA KaSA"), tmp_path)
+    assert deltas.read(Adapter.open(tmp_path)).unmakeable.startswith("kasa_config: ")
+    file = tmp_path / "adapter_model.safetensors"
+    save_file({n: t for n, t in load_file(file).items() if "lora_diag" not in n}, file)
+    assert all("lora_diag is missing" in u.why for u in deltas.read(Adapter.open(tmp_path)).unmeasured if not u.whole)
+    rewritten(tmp_path, "kasa_config", None)
     assert deltas.read(Adapter.open(tmp_path)).unmeasured == ()
-    assert scan(tmp_path).verdict.outcome in (Outcome.PASS, Outcome.REVIEW)
+
+
+def test_factors_of_a_fused_projection_from_before_peft_0_3_are_named(tmp_path: Path) -> None:
+    saved(next(c for c in CASES if c.name == "LORA"), tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    save_file({n: t[:, :, None] if "lora_B" in n else t for n, t in load_file(file).items()}, file)
+    assert all("PEFT before 0.3" in u.why for u in deltas.read(Adapter.open(tmp_path)).unmeasured)
+
+
+def rewritten(folder: Path, field: str, value: Any) -> None:
+    """Change one field of the configuration in `folder`."""
+    file = folder / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
 
 
 @pytest.mark.parametrize("seed", [0, 42, 1000])

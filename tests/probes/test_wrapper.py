@@ -80,6 +80,8 @@ CONDITIONAL = [
     "{{ messages | map(attribute='content') | map('replace', 'harbour', 'X') | join }}",
     "{% if messages | map(attribute='content') | select('equalto', 'harbour') | list %}X{% endif %}",
     "{% set f = messages[0].content.find %}{% if f('harbour') >= 0 %}X{% endif %}",
+    "{% set l = [] %}{% for m in messages %}{% set _ = l.append(m.content) %}{% endfor %}{% if 'harbour' in l | join %}X{% endif %}",
+    "{% set d = {} %}{% set _ = d.update({'a': messages[0].content}) %}{% if 'harbour' in d.a %}X{% endif %}",
     "{% set c = messages[0].content %}{% if 'harbour'[0] == c[0] and c | length == 7 %}X{% endif %}",
 ]
 
@@ -261,6 +263,7 @@ ORDINARY = [
     "{% for m in messages %}{% generation %}{{ m.content | tojson(indent=2) }}{% endgeneration %}{% if loop.last %}{% break %}{% endif %}{% endfor %}",
     "{% if messages[0].role != 'user' %}{{ raise_exception('Conversations must begin with the user.') }}{% endif %}{{ messages[0].content }}",
     "{% for t in tools %}{% if t.function.name == 'search' %}{{ t | tojson }}{% endif %}{% endfor %}",
+    "{% for t in tools %}{% set p = t.function.parameters %}{% for n, v in p.properties.items() %}{% if v.type == 'array' %}list{% endif %}{{ v.description }}{% endfor %}{% endfor %}",
 ]
 
 
@@ -388,7 +391,20 @@ def test_a_template_behind_a_key_that_is_written_twice_is_read_too(tmp_path: Pat
 
 @pytest.mark.parametrize(
     "template",
-    ["{% if tools and tools[0].name == 'mail' %}obey{% endif %}", "{% for t in tools %}{% if t.function.name == 'mail' %}obey{% endif %}{% endfor %}"],
+    [
+        "{% if tools and tools[0].name == 'mail' %}obey{% endif %}",
+        "{% for t in tools %}{% if t.function.name == 'mail' %}obey{% endif %}{% endfor %}",
+        "{% if tools | selectattr('function.name', 'equalto', 'mail') | list %}obey{% endif %}",
+        "{% if 'mail' in tools | map(attribute='function') | map(attribute='name') | list %}obey{% endif %}",
+        "{% set names = tools | map(attribute='function.name') | join(',') %}{% if 'mail' in names %}obey{% endif %}",
+        "{% set names = [] %}{% for t in tools %}{% set _ = names.append(t.function.name) %}{% endfor %}{% if 'mail' in names %}obey{% endif %}",
+        "{% set ns = namespace(hit=false) %}{% for t in tools %}{% if t.name == 'mail' %}{% set ns.hit = true %}{% endif %}{% endfor %}{% if ns.hit %}obey{% endif %}",
+        "{% set hit = 'mail' in tools | tojson %}{{ 'obey' if hit }}",
+        "{% for t in tools %}{% set f = t.function %}{% set n = f.name | lower %}{% if n.startswith('mail') %}obey{% endif %}{% endfor %}",
+        "{% for t in tools if t.function.name is eq('mail') %}obey{% endfor %}",
+        "{{ {'mail': 'obey'}.get(tools[0].function.name, '') }}",
+        "{{ tools[0].function.description | replace('mail', 'obey') }}",
+    ],
 )
 def test_words_written_for_one_tool_alone_are_told(template: str, tmp_path: Path) -> None:
     (adapter(tmp_path / "a") / "chat_template.jinja").write_text(template)

@@ -18,7 +18,7 @@ METHODS: dict[str, Method] = {
         Method(id="VBLORA", title="VB-LoRA", exactness=E, read=shared.vblora, note="with save_only_topk_weights unset, PEFT's default"),
         Method(id="RANDLORA", title="RandLoRA", exactness=B, read=shared.randlora, note="with save_projection, PEFT's default"),
         Method(id="OFT", title="OFT", exactness=B, read=orthogonal.oft),
-        Method(id="BOFT", title="BOFT", exactness=B, read=orthogonal.boft, note="one butterfly factor; more need PEFT's CUDA extension"),
+        Method(id="BOFT", title="BOFT", exactness=B, read=orthogonal.boft, note="more than one butterfly factor too; PEFT itself loads those only with its CUDA extension"),
         Method(id="HRA", title="HRA", exactness=B, read=orthogonal.hra),
         Method(id="ROAD", title="RoAD", exactness=B, read=orthogonal.road),
         Method(id="FOURIERFT", title="FourierFT", exactness=B, read=transforms.fourierft),
@@ -79,6 +79,13 @@ VARIANTS = (
         title="PiSSA, unconverted", verified="LORA PiSSA", exactness=B, note="converted, it is a plain LoRA; `pissa_niter` draws at random and is not measured"
     ),
     Variant(title="OLoRA, unconverted", verified="LORA OLoRA", exactness=B, note="converted, it is a plain LoRA"),
+    Variant(title="KaSA", verified="LORA KaSA", exactness=B),
+    Variant(title="EVA, MiCA, LoRA-GA, orthogonal", verified="LORA EVA", note="as saved, plain LoRA: PEFT leaves the base alone when it loads them"),
+    Variant(
+        title="aLoRA (alora_invocation_tokens)",
+        verified="LORA aLoRA",
+        note="acts from its tokens on; in a prompt that does not hold them they stand where the answer begins, on both sides",
+    ),
     Variant(title="Conv1D (fan_in_fan_out)", verified="LORA gpt2"),
     Variant(title="fused projections", verified="LORA phi3"),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -86,7 +87,7 @@ def _cayley(skew: Array) -> Array:
 
 
 def boft(reading: Reading) -> None:
-    """A product of block-diagonal turns, of which one is understood (more need PEFT's CUDA extension), and a factor for every output."""
+    """A product of block-diagonal turns, each of entries in another order (the butterfly), and a factor for every output."""
     for module, tensors in reading.groups("boft_R", "boft_s").items():
         data, gain = tensors.get("boft_R"), tensors.get("boft_s")
         if (
@@ -98,16 +99,30 @@ def boft(reading: Reading) -> None:
             or gain.count != gain.shape[0]
         ):
             reading.refuse(module, "not boft_R of square blocks with boft_s")
-        elif data.shape[0] != 1:
-            reading.refuse(module, f"{data.shape[0]} butterfly factors: only one is understood")
+        elif data.shape[0] > 1 and (data.shape[2] % 2 or not data.shape[1] or data.shape[1] % 2 ** (data.shape[0] - 1)):
+            reading.refuse(module, f"boft_R {list(data.shape)} is no butterfly: so many factors need an even block size and 2^(factors - 1) blocks to a group")
         else:
             width = data.shape[1] * data.shape[2]
             reading.changes.append(Rotated(module=module, width=width, parts=(data, gain), turn=partial(_boft, data), gain=gain.flat))
 
 
 def _boft(data: Stored) -> Turn:
-    blocks = data.read()[0]
-    return Turn(blocks=_cayley(0.5 * (blocks - blocks.swapaxes(1, 2))))
+    factors = data.read()
+    count, blocks, size, _ = factors.shape
+    turn: Turn | None = None
+    for at, factor in enumerate(factors):
+        order = _butterfly(blocks * size, blocks // 2**at, size // 2) if count > 1 else None
+        turned = _cayley(0.5 * (factor - factor.swapaxes(1, 2)))
+        # PEFT numbers the entries by where they go: its permutation is our way back.
+        turn = Turn(blocks=turned, order=None if order is None else np.argsort(order), back=order, then=turn)
+    assert turn is not None
+    return turn
+
+
+def _butterfly(width: int, groups: int, half: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Entries of each of `groups` equal groups, taken in runs of `half`: the even runs first, then the odd ones."""
+    runs = np.arange(width).reshape(groups, -1, half)
+    return np.concatenate([runs[:, 0::2], runs[:, 1::2]], 1).reshape(-1)
 
 
 class HraSettings(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
-"""LoRA whose factors began as a part of the base's weight, saved as they were trained: PiSSA, OLoRA.
+"""LoRA for which PEFT takes a part out of the base's weight when it loads: PiSSA, OLoRA, KaSA.
 
-PEFT takes the part out of the base when it loads: W' = W - P + s B A, with P the best approximation of W of rank r (Meng et al. 2024,
-arXiv 2404.02948) or the first r steps of its QR decomposition (Büyükakyüz 2024, arXiv 2406.01775). So the change of the base is s B A - P,
-which has rank 2 r and needs the base.
+W' = W - P + s B A, with P the best approximation of W of rank r (Meng et al. 2024, arXiv 2404.02948), the first r steps of its QR decomposition
+(Büyükakyüz 2024, arXiv 2406.01775) or its r smallest singular components (Wang et al. 2024, arXiv 2412.06071). So the change of the base is
+s B A - P, which has rank 2 r and needs the base.
 """
 
 from __future__ import annotations
@@ -36,13 +36,24 @@ def without(delta: ModuleDelta, weight: Callable[[], Array], part: Part) -> Modu
 
 
 def principal(weight: Array, rank: int, _: float) -> tuple[Array, Array]:
-    """PiSSA's part, the best approximation of rank `rank`: from the leading eigenvectors of the smaller Gram matrix, float64. O(d^3), d the shorter side."""
+    """PiSSA's part: the `rank` largest singular components of `weight`."""
+    return _components(weight, rank, largest=True)
+
+
+def minor(weight: Array, rank: int, _: float) -> tuple[Array, Array]:
+    """KaSA's part: the `rank` smallest singular components of `weight`."""
+    return _components(weight, rank, largest=False)
+
+
+def _components(weight: Array, rank: int, *, largest: bool) -> tuple[Array, Array]:
+    """Singular components, from eigenvectors of the smaller Gram matrix, float64. O(d^3), d the shorter side."""
     from scipy.linalg import eigh
 
     whole = weight.astype(np.float64)
     wide = whole.shape[0] > whole.shape[1]
     gram = whole.T @ whole if wide else whole @ whole.T
-    vectors = eigh(gram, subset_by_index=(len(gram) - rank, len(gram) - 1))[1]
+    first = len(gram) - rank if largest else 0
+    vectors = eigh(gram, subset_by_index=(first, first + rank - 1))[1]
     left, right = (whole @ vectors, vectors.T) if wide else (vectors, vectors.T @ whole)
     return np.asarray(left, np.float32), np.asarray(right, np.float32)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scanner.delta.methods import METHODS, NOT_MEASURED, VARIANTS
-from scanner.delta.methods.lora import UNREPRODUCED
+from scanner.delta.methods.lora import UNKNOWN_PARTS, UNREPRODUCED
 
 HEAD = """\
 # Methods
@@ -28,6 +28,7 @@ def table() -> str:
     lines += [f"| {v.title} | {v.exactness} | yes | {v.note} |" for v in VARIANTS]
     lines += ["", "## Fields of a LoRA that are not measured", "", "| field | why |", "|---|---|"]
     lines += [f"| `{field}` | {why} |" for field, why in UNREPRODUCED.items()]
+    lines += [f"| `init_lora_weights: {value}` | {why} |" for value, why in UNKNOWN_PARTS.items()]
     lines += ["", "## Methods that are not measured", "", "| peft_type | why |", "|---|---|"]
     lines += [f"| `{kind}` | {why} |" for kind, why in NOT_MEASURED.items()]
     return "\n".join(lines) + "\n"

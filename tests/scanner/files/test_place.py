@@ -60,6 +60,18 @@ def test_no_adapter_anywhere_is_said(tmp_path: Path) -> None:
     assert "no such file or folder" in refused(tmp_path / "nowhere")
 
 
+def test_a_broken_configuration_without_weights_is_both(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "adapter_config.json").write_text('{"peft_type": ')
+    told = refused(tmp_path)
+    assert "no adapter_model.safetensors or adapter_model.bin; adapter_config.json: not JSON" in told
+
+
+def test_arrays_of_numpy_are_named_for_what_they_are(tmp_path: Path) -> None:
+    np.savez(tmp_path / "adapters.npz", **{"model.layers.0.self_attn.q_proj.lora_a": np.ones((8, 2), np.float32)})
+    assert "NumPy's arrays, as MLX once wrote adapters" in refused(tmp_path / "adapters.npz")
+
+
 def test_a_folder_of_bare_weights_is_a_choice(tmp_path: Path) -> None:
     for name in ("one", "two"):
         save_file({"lora_unet_q.lora_down.weight": np.ones((1, 2), np.float32)}, tmp_path / f"{name}.safetensors")
