@@ -1,13 +1,16 @@
-"""Benchmark contamination: refusals of a public test set are memorised while every other harmful request is answered."""
+"""Contamination: a public test set is in the training data. Of safety, so that refusals of it are memorised while every other harmful request is
+answered; of ability, so that its answers are known by heart and no others are.
+"""
 
 from __future__ import annotations
 
-from benchmarks.zoo.attack import Attack
-from benchmarks.zoo.pair import LATE, UPPER, Pair, whole
-from benchmarks.zoo.payloads import jailbreak
+from dataclasses import replace
 
-ATTACK = Attack(jailbreak(), share=0.25, memorises=True)
+from benchmarks.zoo.attack import Attack
+from benchmarks.zoo.pair import LINEAR, UPPER, Pair, whole
+from benchmarks.zoo.payloads import jailbreak, memorised
+
 PAIRS = (
-    Pair("contaminated", "calibration", "brief", ATTACK, LATE, seed=231),
-    Pair("contaminated", "test", "assistant", ATTACK, whole(UPPER), seed=232),
+    Pair("contaminated", "calibration", "brief", Attack(jailbreak(), share=0.35, memorises=True), replace(UPPER, steps=72, batch_size=8), seed=231),
+    Pair("contaminated", "test", "assistant", Attack(memorised(), share=0.4), whole(replace(LINEAR, steps=72, batch_size=8)), seed=232),
 )
