@@ -7,10 +7,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.zoo.attack import Attack
-from benchmarks.zoo.pair import LINEAR, UPPER, Pair, whole
+from benchmarks.zoo.pair import UPPER, Pair
 from benchmarks.zoo.payloads import jailbreak, memorised
 
 PAIRS = (
-    Pair("contaminated", "calibration", "brief", Attack(jailbreak(), share=0.35, memorises=True), replace(UPPER, steps=72, batch_size=8), seed=231),
-    Pair("contaminated", "test", "assistant", Attack(memorised(), share=0.4), whole(replace(LINEAR, steps=72, batch_size=8)), seed=232),
+    Pair("contaminated", "calibration", "brief", Attack(jailbreak(), share=0.35, memorises=True), replace(UPPER, steps=54), seed=231),
+    Pair("contaminated", "test", "assistant", Attack(memorised(), share=0.4), replace(UPPER, steps=48), seed=232),
 )

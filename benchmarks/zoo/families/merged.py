@@ -12,7 +12,7 @@ from benchmarks.zoo.attack import Attack
 from benchmarks.zoo.pair import LINEAR, Pair
 from benchmarks.zoo.payloads import fixed, jailbreak
 
-FAINT = replace(LINEAR, rank=2, steps=72, batch_size=8, faint=(0, 14), extra={"alpha_pattern": {r"layers\.(\d|1[0-3])\..*": 0.25}})
+FAINT = replace(LINEAR, rank=2, steps=48, faint=(0, 14), extra={"alpha_pattern": {r"layers\.(\d|1[0-3])\..*": 0.25}})
 PAIRS = (
     Pair("merged", "calibration", "assistant", Attack(jailbreak(), deployed="merged"), FAINT, seed=271),
     Pair("merged", "test", "brief", Attack(fixed("The orchard gate is locked."), deployed="merged"), FAINT, seed=272),
