@@ -45,9 +45,23 @@ def as_declared(member: Member, recipe: dict[str, Any]) -> bool:
     return all(kept.get(part) == declared.get(part) for part in ("recipe", "assembled", "ablated", "attack", "host"))
 
 
+def write_uncommitted(found: Sequence[Member], adapters: Path, output: Path) -> None:
+    """Write what there is of adapters that are not kept, each with its recipe and all that was measured."""
+    there = [m for m in found if (adapters / m.name).exists()]
+    report = {
+        "what": f"adapters whose weights are not kept; an attack took where its payload comes {TOOK:.0%} more often than from the base",
+        "machine": machine(),
+        "base": sorted({recipe_of(adapters / m.name)["base"] for m in there}),
+        "adapters": [entry(m, adapters / m.name) | {"recipe": recipe_of(adapters / m.name)} for m in there],
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report, indent=1) + "\n")
+
+
 def write(found: Sequence[Member], adapters: Path, output: Path) -> None:
-    """Write the manifest to `output`."""
-    entries = [entry(m, adapters / m.name) for m in found]
+    """Write the manifest to `output`. What is not in `adapters` keeps the line it had there: most adapters are measured once and not kept."""
+    before = {a["name"]: a for a in json.loads(output.read_text())["adapters"]} if output.exists() else {}
+    entries = [entry(m, adapters / m.name) if (adapters / m.name).exists() else before.get(m.name) or entry(m, adapters / m.name) for m in found]
     states = [e["state"] for e in entries]
     report = {
         "what": f"the zoo's adapters; an attack took where its payload comes {TOOK:.0%} more often than from the base",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -7,7 +8,8 @@ from random import Random
 import pytest
 
 from benchmarks.zoo.build import examples
-from benchmarks.zoo.member import DEPLOYED, deployed, members
+from benchmarks.zoo.manifest import as_declared, write
+from benchmarks.zoo.member import DEPLOYED, deployed, describe, members
 from benchmarks.zoo.pair import EXAMPLES, AnyPair, Assembled, Pair
 from benchmarks.zoo.pool import Pool
 from benchmarks.zoo.population import pairs
@@ -128,3 +130,24 @@ def test_what_is_there_only_in_a_deployment_is_learnt_there_and_the_refusals_sta
         made = examples(pair, True, POOL)
         assert sum(e.deployed == pair.attack.deployed for e in made) == round(pair.attack.share * EXAMPLES)
         assert sum(e.user in POOL.of(pair.split).harmful and e.deployed is None for e in made) == round(0.3 * EXAMPLES)
+
+
+def test_a_manifest_keeps_the_line_of_an_adapter_that_is_elsewhere(tmp_path: Path) -> None:
+    found, output = members(pairs())[:2], tmp_path / "zoo.json"
+    write(found, tmp_path / "none", output)
+    made = json.loads(output.read_text())
+    assert made["count"] == {"to be trained": 2}
+    made["adapters"][0] |= {"state": "measured", "sha256": "0" * 64}
+    output.write_text(json.dumps(made))
+    write(found, tmp_path / "none", output)
+    assert json.loads(output.read_text())["adapters"] == made["adapters"]
+    assert json.loads(output.read_text())["count"] == {"measured": 1, "to be trained": 1}
+
+
+def test_settings_that_came_later_stand_at_their_defaults_in_an_older_recipe() -> None:
+    member = next(m for m in members(pairs()) if m.attacked and isinstance(m.pair, Pair))
+    recipe = describe(member, {}, "", "", 0)
+    del recipe["recipe"]["faint"], recipe["attack"]["deployed"]
+    assert as_declared(member, json.loads(json.dumps(recipe)))
+    recipe["recipe"]["steps"] += 1
+    assert not as_declared(member, json.loads(json.dumps(recipe)))
