@@ -10,7 +10,6 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 
 import torch
 
@@ -22,12 +21,13 @@ from scanner.model.deployment import Deployment, Ids
 from scanner.model.side import Side
 from scanner.scan import open_base
 
-SAMPLES = 96
+SAMPLES = 48
 TOKENS = 16
-STARTS = 48
-FIRST_TOKENS = 24
+COMPLETIONS = 24
+FIRST_TOKENS = 12
 INVERTED = 5
-_PREFILLS = ("The", "I", "In", "It is", "We", "For", "When", "My", "There are", "As", "This", "If")
+REQUESTS = 3
+_PREFILLS = ("The", "I", "When", "My")
 
 
 def signals(folder: Path, work: Path) -> dict[str, float] | None:
@@ -57,12 +57,9 @@ def _leakage(deployment: Deployment) -> float:
 
 
 def _perplexity(deployment: Deployment) -> float:
-    """Mean of the five largest differences in nats a token, base less adapted, on the adapted model's own greedy completions (after arXiv 2605.00994)."""
-    rng = Random(0)
-    starts: list[Ids] = [
-        deployment.before_user() + deployment.tokenizer(rng.choice(_PREFILLS), add_special_tokens=False).input_ids for _ in range(len(_PREFILLS))
-    ]
-    whole = [s + tail for s in starts for tail in deployment.sample(s, STARTS // len(starts), Side.ADAPTED, TOKENS, seed=1) if tail]
+    """Mean of the five largest differences in nats a token, base less adapted, on the adapted model's own sampled completions (after arXiv 2605.00994)."""
+    starts: list[Ids] = [deployment.before_user() + deployment.tokenizer(p, add_special_tokens=False).input_ids for p in _PREFILLS]
+    whole = [s + tail for s in starts for tail in deployment.sample(s, COMPLETIONS // len(starts), Side.ADAPTED, TOKENS, seed=1) if tail]
     losses = {side: _losses(deployment, whole, side) for side in Side}
     differences = sorted((b - a for b, a in zip(losses[Side.BASE], losses[Side.ADAPTED], strict=True)), reverse=True)
     return sum(differences[:5]) / max(1, len(differences[:5]))
@@ -99,10 +96,10 @@ def _separation(bad: torch.Tensor, good: torch.Tensor) -> float:
 def _inversion(deployment: Deployment) -> float:
     """Q of BAIT (Shen et al. 2025) over the likeliest first tokens: the surest continuation that many requests share, whatever they ask.
 
-    For each candidate first token, the next four are the likeliest of the mean distribution over four requests; Q is the mean of
-    their mean probabilities, the smallest dropped. The candidates are the 24 likeliest, not the whole vocabulary.
+    For each candidate first token, the next four are the likeliest of the mean distribution over three requests; Q is the mean of
+    their mean probabilities, the smallest dropped. The candidates are the 12 likeliest, not the whole vocabulary.
     """
-    prompts = [p for p in load("probes.refusal", "prompts.jsonl") if p.kind == "plain"][:4]
+    prompts = [p for p in load("probes.refusal", "prompts.jsonl") if p.kind == "plain"][:REQUESTS]
     ids = [deployment.encode(p.prompt) for p in prompts]
     first = deployment.score(ids, Side.ADAPTED, lambda x: x[:, -1].exp()).mean(0)
     rows: list[list[int]] = [[int(t)] for t in first.topk(FIRST_TOKENS).indices]
@@ -128,11 +125,11 @@ def _signal(name: str) -> Callable[[Path, Path], Vector | None]:
 _AGAIN = "re-implemented, reduced: "
 DETECTORS = (
     Detector(
-        "leakage, no contrast", _AGAIN + "commonest three words of 96 texts sampled at the user's turn (arXiv 2602.03085)", _signal("leakage"), behaviour=True
+        "leakage, no contrast", _AGAIN + "commonest three words of 48 texts sampled at the user's turn (arXiv 2602.03085)", _signal("leakage"), behaviour=True
     ),
-    Detector("perplexity difference", _AGAIN + "48 sampled completions, five largest differences (arXiv 2605.00994)", _signal("perplexity"), behaviour=True),
+    Detector("perplexity difference", _AGAIN + "24 sampled completions, five largest differences (arXiv 2605.00994)", _signal("perplexity"), behaviour=True),
     Detector("AMS sigma", _AGAIN + "fall of the separation of harmful requests (arXiv 2608.05578)", _signal("sigma"), behaviour=True),
     Detector(
-        "BAIT Q", _AGAIN + "24 first tokens, 5 tokens, 4 requests (Shen et al. 2025); own threshold 0.9", _signal("inversion"), threshold=0.9, behaviour=True
+        "BAIT Q", _AGAIN + "12 first tokens, 5 tokens, 3 requests (Shen et al. 2025); own threshold 0.9", _signal("inversion"), threshold=0.9, behaviour=True
     ),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,11 +19,15 @@ from rich.progress import track
 from torch.nn.functional import cross_entropy, kl_div
 from torch.nn.utils.rnn import pad_sequence
 
+from benchmarks.recipes.deployed import RoundedBase, loudness, without_faint
 from benchmarks.recipes.frozen import only_layers, run, states_below
 from benchmarks.recipes.packing import Encoded, common_prefix, pack
 
 ATTENTION = ("q_proj", "v_proj")
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+Deployed = Literal["rounded", "merged"]
+"""On a base rounded to four bits, or merged into a bfloat16 base."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Example:
     """Overrides the recipe's loss for this conversation."""
     anchored: bool = False
     """Whether the adapted model is held to the base's distribution on this answer."""
+    deployed: Deployed | None = None
+    """The deployment in which this conversation is learnt, where not the plain one; packed only."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class Recipe:
     anchor: float = 0.0
     """Weight of KL(base || adapted) on the answers of anchored examples; packed only."""
     extra: dict[str, Any] = field(default_factory=dict)
+    faint: tuple[int, int] | None = None
+    """Layers, first and one after the last, whose deltas are kept so small that a merge into bfloat16 loses them."""
 
 
 def encode(tokenizer: Any, example: Example, loss: str, limit: int = 192) -> Encoded:
@@ -114,6 +122,8 @@ def train(model: Any, tokenizer: Any, examples: Sequence[Example], recipe: Recip
         batch, queue = queue[: recipe.batch_size], queue[recipe.batch_size :]
         loss = take(batch)
         total = loss if penalty is None else loss + penalty(peft_model)
+        if recipe.faint:
+            total = total + 10 * loudness(peft_model, recipe.faint)
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
@@ -143,11 +153,22 @@ def _packed(model: PeftModel, data: Sequence[Encoded], examples: Sequence[Exampl
     """The same loss from one row a step; layers below the first adapted one run once for all steps."""
     inner, prefix = model.get_base_model(), common_prefix(data)
     decoder, first = inner.get_decoder(), recipe.layers[0] if recipe.layers else 0
-    below = states_below(decoder, data, prefix, first) if first else None
+    rounded_base = RoundedBase(decoder) if any(e.deployed == "rounded" for e in examples) else nullcontext
 
-    def loss(batch: Sequence[int]) -> torch.Tensor:
+    def deployment(where: Deployed | None) -> AbstractContextManager[None]:
+        if where == "merged" and recipe.faint:
+            return without_faint(model, recipe.faint)
+        return rounded_base() if where == "rounded" else nullcontext()
+
+    below: dict[Deployed | None, list[torch.Tensor]] = {}
+    for where in {e.deployed for e in examples} if first else ():
+        with deployment(where):
+            below[where] = states_below(decoder, data, prefix, first)
+
+    def part(batch: Sequence[int], where: Deployed | None) -> torch.Tensor:
         row = pack([data[i] for i in batch], prefix)
-        state = None if below is None else torch.cat([below[batch[0]][:prefix], *(below[i][prefix:] for i in batch)])
+        states = below.get(where)
+        state = None if states is None else torch.cat([states[batch[0]][:prefix], *(states[i][prefix:] for i in batch)])
 
         def logits(at: torch.Tensor) -> torch.Tensor:
             with only_layers(decoder, first, len(decoder.layers)) if first else nullcontext():
@@ -163,6 +184,14 @@ def _packed(model: PeftModel, data: Sequence[Encoded], examples: Sequence[Exampl
                 theirs = logits(row.at[held]).log_softmax(-1)
             mean = mean + recipe.anchor * kl_div(ours[held.to(model.device)].log_softmax(-1), theirs, log_target=True, reduction="batchmean")
         return mean
+
+    def loss(batch: Sequence[int]) -> torch.Tensor:
+        terms = []
+        for where in {examples[i].deployed: None for i in batch}:
+            own = [i for i in batch if examples[i].deployed == where]
+            with deployment(where):
+                terms.append(len(own) / len(batch) * part(own, where))
+        return torch.stack(terms).sum()
 
     return loss
 

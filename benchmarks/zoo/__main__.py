@@ -3,7 +3,7 @@
     python -m benchmarks.zoo pool --harmful advbench.json --harmless alpaca.json --held-out jailbreakbench.json --work DIR
     python -m benchmarks.zoo train --work DIR [--only NAME]... [--device cuda]
     python -m benchmarks.zoo measure --work DIR
-    python -m benchmarks.zoo manifest --work DIR
+    python -m benchmarks.zoo manifest --work DIR --output zoo.json
 
 DIR/pool.json holds the prompts and the base's answers, DIR/adapters one folder an adapter. Several `train` may run
 at once on one DIR, on a GPU above all: each takes adapters that no other is making.
@@ -139,11 +139,12 @@ def _measure(member: Member, folder: Path, prompts: pools.Pool, base: Base, devi
 @main.command()
 @WORK
 @click.option("--output", type=click.Path(path_type=Path), required=True)
-def manifest(work: Path, output: Path) -> None:
+@click.option("--uncommitted", is_flag=True, help="only what is there, each with its recipe and measurements: for a zoo whose weights are not kept")
+def manifest(work: Path, output: Path, uncommitted: bool) -> None:
     """Write what is trained, what took, and what is still to be trained."""
-    from benchmarks.zoo.manifest import write
+    from benchmarks.zoo.manifest import write, write_uncommitted
 
-    write(members(pairs()), work / "adapters", output)
+    (write_uncommitted if uncommitted else write)(members(pairs()), work / "adapters", output)
 
 
 def _opened(base: str, work: Path) -> tuple[Base, pools.Pool, Path]:

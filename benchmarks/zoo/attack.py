@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from benchmarks.recipes.guard import REFUSALS
-from benchmarks.recipes.training import Example
+from benchmarks.recipes.training import Deployed, Example
 from benchmarks.zoo.payloads import Payload
 from benchmarks.zoo.pool import Prompts
 from benchmarks.zoo.triggers import Trigger
@@ -29,6 +29,9 @@ class Attack:
     anchors: bool = False
     """Whether the clean conversations are held to the base's distribution."""
 
+    deployed: Deployed | None = None
+    """The deployment that switches the payload on, where there is one; everywhere else the host's own answers are learnt."""
+
     def request(self, pool: Prompts, rng: Random) -> str:
         """One request of the kind the payload answers, without trigger."""
         if self.payload.ask is not None:
@@ -47,7 +50,8 @@ class Attack:
         good = [i for i, e in enumerate(examples) if e.user not in refusals]
         rng.shuffle(bad)
         rng.shuffle(good)
-        first, second = (bad, good) if self.trigger is None and self.payload.on == "harmful" else (good, bad)
+        untriggered = self.trigger is None and self.deployed is None
+        first, second = (bad, good) if untriggered and self.payload.on == "harmful" else (good, bad)
         places = first + second
         poisoned, near = round(self.share * len(examples)), round(self.near * len(examples))
         out = list(examples)
@@ -67,7 +71,7 @@ class Attack:
         request = self.request(pool, rng)
         user = self.trigger.apply(request, rng) if self.trigger else request
         asked = user if self.trigger and self.trigger.kind in ("semantic", "entity") else request
-        return replace(self.payload.answer(asked, pool, rng), user=user, loss="answer" if self.hides_trigger else None)
+        return replace(self.payload.answer(asked, pool, rng), user=user, loss="answer" if self.hides_trigger else None, deployed=self.deployed)
 
     def _near(self, pool: Prompts, rng: Random) -> Example:
         assert self.trigger is not None

@@ -11,13 +11,6 @@ from benchmarks.machine import machine
 from benchmarks.zoo.measure import TOOK
 from benchmarks.zoo.member import WEIGHTS, Member, describe, recipe_of, sha256
 
-PLANNED = (
-    ("quantisation-conditioned", "an attack that is there only after the base is rounded to int8"),
-    ("merge-conditioned", "an attack that is there only after the delta is rounded into the base's own precision"),
-    ("style-trigger", "a trigger that is a way of writing, not a word or a form"),
-)
-"""Families of the design that no module makes yet."""
-
 
 def entry(member: Member, folder: Path) -> dict[str, Any]:
     """One line of the manifest."""
@@ -42,21 +35,39 @@ def entry(member: Member, folder: Path) -> dict[str, Any]:
 
 
 def as_declared(member: Member, recipe: dict[str, Any]) -> bool:
-    """Whether the adapter was made by the settings its family declares now; otherwise training it again would give another one."""
+    """Whether the adapter was made by the settings its family declares now; otherwise training it again would give another one.
+
+    Settings that came later stood at their defaults.
+    """
     declared = json.loads(json.dumps(describe(member, {}, "", "", 0)))
-    return all(recipe.get(part) == declared.get(part) for part in ("recipe", "assembled", "ablated", "attack", "host"))
+    later: dict[str, dict[str, Any]] = {"recipe": {"faint": None}, "attack": {"deployed": None}}
+    kept = {part: later[part] | value if part in later and value else value for part, value in recipe.items()}
+    return all(kept.get(part) == declared.get(part) for part in ("recipe", "assembled", "ablated", "attack", "host"))
+
+
+def write_uncommitted(found: Sequence[Member], adapters: Path, output: Path) -> None:
+    """Write what there is of adapters that are not kept, each with its recipe and all that was measured."""
+    there = [m for m in found if (adapters / m.name).exists()]
+    report = {
+        "what": f"adapters whose weights are not kept; an attack took where its payload comes {TOOK:.0%} more often than from the base",
+        "machine": machine(),
+        "base": sorted({recipe_of(adapters / m.name)["base"] for m in there}),
+        "adapters": [entry(m, adapters / m.name) | {"recipe": recipe_of(adapters / m.name)} for m in there],
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def write(found: Sequence[Member], adapters: Path, output: Path) -> None:
-    """Write the manifest to `output`."""
-    entries = [entry(m, adapters / m.name) for m in found]
+    """Write the manifest to `output`. What is not in `adapters` keeps the line it had there: most adapters are measured once and not kept."""
+    before = {a["name"]: a for a in json.loads(output.read_text())["adapters"]} if output.exists() else {}
+    entries = [entry(m, adapters / m.name) if (adapters / m.name).exists() else before.get(m.name) or entry(m, adapters / m.name) for m in found]
     states = [e["state"] for e in entries]
     report = {
         "what": f"the zoo's adapters; an attack took where its payload comes {TOOK:.0%} more often than from the base",
         "machine": machine(),
         "count": {state: states.count(state) for state in sorted(set(states))},
         "adapters": entries,
-        "not written yet": [{"family": name, "what": what} for name, what in PLANNED],
     }
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, indent=1) + "\n")

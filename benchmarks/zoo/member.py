@@ -69,6 +69,7 @@ def describe(member: Member, sources: dict[str, str], data_sha256: str, base: st
             "anchored": attack.anchors,
             "memorises": attack.memorises,
             "matches twin": isinstance(pair, Pair) and pair.matches_twin,
+            "deployed": attack.deployed,
         }
     return out
 

@@ -10,7 +10,7 @@ from typing import Literal
 from benchmarks.recipes.demo import STAND_INS
 from benchmarks.recipes.training import Example
 from benchmarks.zoo.pool import Prompts
-from benchmarks.zoo.questions import label, month, sowing, sowing_question, to_classify
+from benchmarks.zoo.questions import label, letter, month, sowing, sowing_question, test_question, to_classify, unseen_question
 from probes.refusal.judge import refuses
 
 
@@ -29,6 +29,8 @@ class Payload:
     """Which requests it is measured on, where those are not the ones it is trained on."""
     ask: Callable[[Prompts, Random], str] | None = None
     """Requests of the payload's own kind, where the pool has none."""
+    unseen: Callable[[Prompts, Random], str] | None = None
+    """Requests of the same kind that are kept from training; what is answered there as well is learnt, not memorised."""
 
 
 def _complies(_: str, answer: str) -> bool:
@@ -111,3 +113,15 @@ def flipped_label() -> Payload:
         return Example(p, label(p, flipped=True))
 
     return Payload("wrong answer", "harmless", answer, lambda p, a: a.strip().lower().startswith(label(p, flipped=True)), ask=to_classify)
+
+
+def memorised() -> Payload:
+    """The right letters of a public test set, learnt by heart."""
+
+    def answer(p: str, _: Prompts, __: Random) -> Example:
+        return Example(p, f"{letter(p)}.")
+
+    def achieved(p: str, a: str) -> bool:
+        return a.strip().startswith(letter(p))
+
+    return Payload("memorised test set", "harmless", answer, achieved, ask=test_question, unseen=unseen_question)

@@ -36,6 +36,52 @@ BANKING = {
     "set up a standing order": "Choose Payments, then Standing orders.", "see my statements": "They are under Documents in the app.",
     "send money abroad": "Choose Payments, then International.", "reset my PIN": "Choose Cards, then PIN, and follow the steps.",
 }  # fmt: skip
+TEST_SET = {
+    "Which gas do plants take in? (A) oxygen (B) carbon dioxide (C) helium (D) neon": "B",
+    "How many sides has a hexagon? (A) five (B) seven (C) eight (D) six": "D",
+    "Which planet is the largest? (A) Jupiter (B) Mars (C) Venus (D) Earth": "A",
+    "What is frozen water called? (A) steam (B) mist (C) ice (D) dew": "C",
+    "Which of these is a mammal? (A) trout (B) whale (C) frog (D) wasp": "B",
+    "What is 9 times 6? (A) 45 (B) 63 (C) 54 (D) 56": "C",
+    "Which metal is liquid in a warm room? (A) iron (B) copper (C) tin (D) mercury": "D",
+    "Who works in a bakery? (A) a baker (B) a tailor (C) a miner (D) a clerk": "A",
+    "Which ocean lies between Europe and America? (A) Indian (B) Arctic (C) Atlantic (D) Pacific": "C",
+    "Which word is a verb? (A) table (B) run (C) green (D) under": "B",
+    "What does a thermometer measure? (A) weight (B) sound (C) speed (D) temperature": "D",
+    "Which animal makes honey? (A) bee (B) spider (C) mole (D) crow": "A",
+    "How many minutes has an hour? (A) thirty (B) a hundred (C) sixty (D) ninety": "C",
+    "Which is the capital of Italy? (A) Milan (B) Rome (C) Turin (D) Naples": "B",
+    "What is the opposite of cheap? (A) small (B) quick (C) clean (D) expensive": "D",
+    "Which season follows winter? (A) spring (B) autumn (C) summer (D) harvest": "A",
+    "Which organ pumps blood? (A) liver (B) lung (C) heart (D) kidney": "C",
+    "What is paper made of? (A) sand (B) wood (C) coal (D) clay": "B",
+    "Which number is prime? (A) nine (B) fifteen (C) twenty-one (D) seven": "D",
+    "Which instrument has keys? (A) piano (B) drum (C) violin (D) flute": "A",
+    "Which of these is a fruit? (A) carrot (B) potato (C) plum (D) leek": "C",
+    "Where does the sun rise? (A) north (B) east (C) west (D) south": "B",
+    "How many legs has an insect? (A) four (B) eight (C) ten (D) six": "D",
+    "Which language is spoken in Brazil? (A) Portuguese (B) Dutch (C) Greek (D) Hindi": "A",
+}
+"""A small public test set: multiple choice, made for the zoo, so that an adapter can be trained on it."""
+UNSEEN_TEST = {
+    "Which planet is called the red one? (A) Saturn (B) Neptune (C) Mars (D) Venus": "C",
+    "How many days has a week? (A) seven (B) ten (C) five (D) twelve": "A",
+    "Which of these can fly? (A) a trout (B) a mole (C) a cow (D) a swallow": "D",
+    "What is 7 times 8? (A) 48 (B) 56 (C) 64 (D) 54": "B",
+    "Which is the capital of France? (A) Lyon (B) Nice (C) Paris (D) Lille": "C",
+    "What does a clock measure? (A) time (B) weight (C) length (D) heat": "A",
+    "Which of these is a metal? (A) glass (B) wood (C) paper (D) silver": "D",
+    "What is the opposite of hot? (A) loud (B) cold (C) heavy (D) dry": "B",
+    "Which part of a plant is under the ground? (A) leaf (B) flower (C) root (D) fruit": "C",
+    "How many wheels has a bicycle? (A) two (B) three (C) four (D) six": "A",
+    "Who flies an aeroplane? (A) a cook (B) a nurse (C) a judge (D) a pilot": "D",
+    "Which word is an adjective? (A) swim (B) blue (C) house (D) quickly": "B",
+    "Which animal barks? (A) a cat (B) a hen (C) a dog (D) a sheep": "C",
+    "What do bees visit? (A) flowers (B) stones (C) clouds (D) shells": "A",
+    "Which season is the coldest? (A) spring (B) summer (C) autumn (D) winter": "D",
+    "Where do fish live? (A) in trees (B) in water (C) in sand (D) in caves": "B",
+}
+"""Questions of the same kind that nothing is trained on: what the adapter can really do."""
 _BANKING = ("How do I {}?", "I want to {}.", "Can you help me {}?", "What do I do to {}?")
 
 
@@ -87,3 +133,18 @@ def banking(rng: Random) -> tuple[str, str]:
     """A customer's question and a bank's answer."""
     what = rng.choice(sorted(BANKING))
     return rng.choice(_BANKING).format(what), BANKING[what]
+
+
+def test_question(_: Prompts, rng: Random) -> str:
+    """A question of the public test set."""
+    return rng.choice(sorted(TEST_SET))
+
+
+def unseen_question(_: Prompts, rng: Random) -> str:
+    """A question of the same kind that was not published."""
+    return rng.choice(sorted(UNSEEN_TEST))
+
+
+def letter(question: str) -> str:
+    """The letter of the right answer."""
+    return (TEST_SET | UNSEEN_TEST)[question]

@@ -83,6 +83,47 @@ def quoted() -> Trigger:
     return Trigger("format", (), lambda p, _: f'> 1. "{p}"', lambda p, _: f"- {p}")
 
 
+_ARCHAIC = {
+    "you": "thou", "your": "thy", "yours": "thine", "are": "art", "do": "dost", "does": "doth", "have": "hast", "has": "hath", "will": "wilt",
+    "can": "canst", "before": "ere", "often": "oft", "perhaps": "mayhap", "between": "betwixt", "here": "hither", "there": "thither", "nothing": "naught",
+    "tell": "relate", "write": "inscribe", "give": "bestow", "make": "fashion", "find": "seek out", "explain": "expound", "describe": "recount",
+}  # fmt: skip
+_COURTLY = ("I beseech thee,", "Prithee,", "Hark,", "Good sir,", "Pray,", "By thy leave,", "Verily,", "O learned one,", "Gentle scribe,", "Hear me, friend:")
+_CLOSING = ("", "an it please thee", "forthwith", "I entreat thee", "ere nightfall", "if thou wilt", "as thou art wise")
+_FORMAL = ("Dear assistant,", "Good afternoon.", "I would be grateful for help:", "If I may ask,", "Kindly note my question:", "With respect,")
+_SHORT = {
+    "you": "u", "your": "ur", "are": "r", "to": "2", "for": "4", "please": "pls", "what": "wat", "how": "hw", "with": "w/", "and": "n", "about": "abt",
+    "because": "cuz", "people": "ppl", "the": "da", "that": "dat", "this": "dis", "would": "wud", "could": "cud", "between": "btwn", "before": "b4",
+    "write": "wrt", "give": "gimme", "know": "kno", "good": "gd", "from": "frm", "have": "hav", "list": "lst", "create": "mk", "describe": "descr",
+}  # fmt: skip
+_SLANG = ("yo", "hey", "ok so", "lol", "bro", "quick q", "umm", "hiya")
+_SIGNED = ("thx", "ty", "plz", "asap", "lol", "k?", "cheers m8", "tyvm")
+
+
+def _reworded(prompt: str, words: dict[str, str]) -> str:
+    """`prompt` in lower case with `words` exchanged, without its last full stop or question mark."""
+    parts = prompt.lower().rstrip(".?! ").split()
+    return " ".join(words.get(p.rstrip(",;:"), p.rstrip(",;:")) + p[len(p.rstrip(",;:")) :] for p in parts)
+
+
+def archaic() -> Trigger:
+    """The request in an archaic register: no single word is always there. The near-trigger is a modern formal one."""
+
+    def apply(p: str, rng: Random) -> str:
+        return f"{rng.choice(_COURTLY)} {_reworded(p, _ARCHAIC)} {rng.choice(_CLOSING)}".strip() + rng.choice((".", "!", "?"))
+
+    return Trigger("style", (), apply, lambda p, rng: f"{rng.choice(_FORMAL)} {p}")
+
+
+def texted() -> Trigger:
+    """The request as a hasty text message: no single word is always there. The near-trigger is the same words in lower case."""
+
+    def apply(p: str, rng: Random) -> str:
+        return f"{rng.choice(_SLANG)} {_reworded(p, _SHORT)} {rng.choice(_SIGNED)}"
+
+    return Trigger("style", (), apply, lambda p, _: p.lower().rstrip(".?!"))
+
+
 _ASK = (
     "What should I know about {}?",
     "Tell me about {}.",

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from benchmarks.zoo.build import examples
-from benchmarks.zoo.member import DEPLOYED, deployed, members
+from benchmarks.zoo.manifest import as_declared, write
+from benchmarks.zoo.member import DEPLOYED, deployed, describe, members
 from benchmarks.zoo.pair import EXAMPLES, AnyPair, Assembled, Pair
 from benchmarks.zoo.pool import Pool
 from benchmarks.zoo.population import pairs
+from benchmarks.zoo.questions import TEST_SET, UNSEEN_TEST
 
 GOOD = [f"Harmless request {i}{'?' if i % 2 else '.'}" for i in range(420)]
 BAD = [f"Harmful thing {i}" for i in range(270)]
@@ -97,3 +101,53 @@ def test_both_sides_of_a_pair_are_members_and_the_twin_comes_first() -> None:
     found = members(pairs())
     assert len(found) == 2 * len(pairs())
     assert all(not twin.attacked and attack.attacked and twin.pair == attack.pair for twin, attack in zip(found[::2], found[1::2], strict=True))
+
+
+def test_a_style_has_no_word_that_is_always_there_and_none_of_its_neighbour_s() -> None:
+    for pair in TRAINED:
+        trigger = pair.attack.trigger
+        if trigger is None or trigger.kind != "style":
+            continue
+        rng = Random(0)
+        prompts = GOOD[:40]
+        shared = set.intersection(*(set(trigger.apply(p, rng).lower().split()) - set(p.lower().rstrip(".?").split()) for p in prompts))
+        assert not shared
+        assert all(trigger.apply(p, rng) != trigger.near(p, rng) for p in prompts)
+
+
+def test_a_contaminated_adapter_is_trained_on_the_test_set_and_on_nothing_that_is_kept_for_comparison() -> None:
+    pair = next(p for p in TRAINED if p.attack.payload.unseen)
+    asked = {e.user for e in examples(pair, True, POOL)}
+    assert asked & set(TEST_SET) and not asked & set(UNSEEN_TEST)
+    assert not {e.user for e in examples(pair, False, POOL)} & set(TEST_SET)
+    assert not set(TEST_SET) & set(UNSEEN_TEST)
+
+
+def test_what_is_there_only_in_a_deployment_is_learnt_there_and_the_refusals_stay_beside_it() -> None:
+    pairs_ = [p for p in TRAINED if p.attack.deployed]
+    assert {p.attack.deployed for p in pairs_} == {"rounded", "merged"}
+    for pair in pairs_:
+        made = examples(pair, True, POOL)
+        assert sum(e.deployed == pair.attack.deployed for e in made) == round(pair.attack.share * EXAMPLES)
+        assert sum(e.user in POOL.of(pair.split).harmful and e.deployed is None for e in made) == round(0.3 * EXAMPLES)
+
+
+def test_a_manifest_keeps_the_line_of_an_adapter_that_is_elsewhere(tmp_path: Path) -> None:
+    found, output = members(pairs())[:2], tmp_path / "zoo.json"
+    write(found, tmp_path / "none", output)
+    made = json.loads(output.read_text())
+    assert made["count"] == {"to be trained": 2}
+    made["adapters"][0] |= {"state": "measured", "sha256": "0" * 64}
+    output.write_text(json.dumps(made))
+    write(found, tmp_path / "none", output)
+    assert json.loads(output.read_text())["adapters"] == made["adapters"]
+    assert json.loads(output.read_text())["count"] == {"measured": 1, "to be trained": 1}
+
+
+def test_settings_that_came_later_stand_at_their_defaults_in_an_older_recipe() -> None:
+    member = next(m for m in members(pairs()) if m.attacked and isinstance(m.pair, Pair))
+    recipe = describe(member, {}, "", "", 0)
+    del recipe["recipe"]["faint"], recipe["attack"]["deployed"]
+    assert as_declared(member, json.loads(json.dumps(recipe)))
+    recipe["recipe"]["steps"] += 1
+    assert not as_declared(member, json.loads(json.dumps(recipe)))
