@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
 
 Task = str | Mapping[str, Any]
-"""The name of a task, or its configuration."""
+"""The name of a task, the path of a YAML file that configures one, or its configuration."""
 BATCH = 16
 
 
@@ -40,13 +41,21 @@ def check(tasks: Sequence[str], manager: Any = None) -> None:
     """Raise ScanError where lm-eval is missing or does not know one of `tasks`. Cost: some seconds, in which lm-eval lists its tasks."""
     if find_spec("lm_eval") is None:
         raise ScanError("--tasks needs lm-eval, which is not installed: pip install 'unmask[tasks]'")
-    if manager is None:
-        from lm_eval.tasks import TaskManager
-
-        manager = TaskManager()
+    known = (manager or _manager(tasks)).all_tasks
     for task in tasks:
-        if task not in manager.all_tasks:
+        if task not in known and not _is_file(task):
             raise ScanError(f"--tasks {printable(task, 60)}: lm-eval has no such task; `lm-eval ls tasks` lists them")
+
+
+def _manager(tasks: Sequence[Task]) -> Any:
+    """Who finds tasks by name; it lists lm-eval's own only where one is named."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_defaults=any(isinstance(t, str) and not _is_file(t) for t in tasks))
+
+
+def _is_file(task: str) -> bool:
+    return task.endswith((".yaml", ".yml")) and Path(task).is_file()
 
 
 def evaluate(deployment: Deployment, tasks: Sequence[Task], side: Side, limit: int, seed: int, allow_hub: bool, manager: Any = None) -> list[Scored]:
@@ -60,7 +69,7 @@ def evaluate(deployment: Deployment, tasks: Sequence[Task], side: Side, limit: i
         try:
             model = HFLM(pretrained=deployment.model, tokenizer=deployment.tokenizer, batch_size=BATCH)
             found = simple_evaluate(
-                model=model, tasks=list(tasks), limit=limit or None, log_samples=True, bootstrap_iters=0, task_manager=manager,
+                model=model, tasks=list(tasks), limit=limit or None, log_samples=True, bootstrap_iters=0, task_manager=manager or _manager(tasks),
                 apply_chat_template=True, system_instruction=deployment.system_prompt, random_seed=seed, numpy_random_seed=seed, torch_random_seed=seed,
                 fewshot_random_seed=seed,
             )  # fmt: skip
