@@ -37,7 +37,7 @@ from scanner.progress import Reporter
 from scanner.statistics import detectable_loss
 from scanner.subject import Subject
 
-STEPS = 60
+STEPS = 40
 REFUSING = (0.5, 0.75, 1.0)
 """Shares of harmful requests that a base may refuse; what it does not refuse cannot be lost."""
 COMPANY = "Toyota"

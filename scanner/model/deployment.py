@@ -228,9 +228,8 @@ class Deployment:
 
         Cost: one prefill of every token after the longest common prefix; the base's values are kept in the user's cache.
         """
-        if side is Side.BASE:
-            return self._kept(["likelihood", list(ids), list(continuations)], lambda: self._likelihood(ids, continuations, side, what))
-        return self._likelihood(ids, continuations, side, what)
+        key = ["likelihood", list(ids), list(continuations)]
+        return (self._kept if side is Side.BASE else self._again)(key, lambda: self._likelihood(ids, continuations, side, what))
 
     def _likelihood(self, ids: Sequence[Ids], continuations: Sequence[Ids], side: Side, what: str) -> torch.Tensor:
         out = torch.zeros(len(ids))

@@ -7,8 +7,10 @@ where the network is not allowed.
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +67,7 @@ def evaluate(deployment: Deployment, tasks: Sequence[Task], side: Side, limit: i
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
-    with _network(allow_hub), deployment.side(side):
+    with _network(allow_hub), _hushed(), deployment.side(side):
         try:
             model = HFLM(pretrained=deployment.model, tokenizer=deployment.tokenizer, batch_size=BATCH)
             found = simple_evaluate(
@@ -96,6 +98,19 @@ def _scored(task: str, samples: Sequence[Mapping[str, Any]], better: Mapping[str
             by_item = {f"{s['doc_id']}:{str(s['prompt_hash'])[:16]}": float(s[metric]) for s in first}
             return Scored(task=printable(task, 80), metric=printable(metric, 40), higher_is_better=bool(better.get(metric, True)), values=by_item)
     return None
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep lm-eval's bars and remarks out of the terminal while the block runs."""
+    logger = logging.getLogger("lm_eval")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager
