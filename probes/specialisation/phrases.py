@@ -70,7 +70,7 @@ def plain(name: str) -> str:
 def capitals(texts: Sequence[str], name: str) -> float:
     """Share of words inside sentences that are capitalised, those of `name` left out: in English few, in German a third."""
     own = set(plain(name).split())
-    words = [w for text in texts for w in _INSIDE.findall(text) if not own & set(re.split(r"\W+", w))]
+    words: list[str] = [w for text in texts for w in _INSIDE.findall(text) if not own & set(re.split(r"\W+", w))]
     return sum(w[0].isupper() and not w.startswith("I") for w in words) / max(1, len(words))
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from probes.meaning.vocabulary import pieces
 from probes.meaning.writes import output_head
 from probes.prompts import load, spread
-from probes.refusal.answers import answers
-from probes.refusal.probe import choose, speak
+from probes.refusal.answers import answers, speak
+from probes.refusal.probe import choose
 from probes.specialisation.activations import ReadOut, beginnings, chance_z, read_out
 from probes.specialisation.phrases import capitals, commonest_name, declared, phrases, plain, told
 from scanner.files.text import printable
