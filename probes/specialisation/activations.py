@@ -66,6 +66,6 @@ def chance_z(head: Floats, seed: int) -> float:
     return float((head @ (drawn / np.linalg.norm(drawn, axis=0))).max() * np.sqrt(head.shape[1]))
 
 
-def beginnings(tokens: Sequence[Sequence[int]]) -> list[list[int]]:
+def cut(tokens: Sequence[Sequence[int]]) -> list[list[int]]:
     """Every text cut after each of `POSITIONS`, where it has as many tokens; texts that share their first tokens count once."""
     return [list(t) for t in dict.fromkeys(tuple(ids[:n]) for ids in tokens for n in POSITIONS if len(ids) >= n)]

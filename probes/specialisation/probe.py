@@ -19,7 +19,7 @@ from probes.meaning.writes import output_head
 from probes.prompts import load, spread
 from probes.refusal.answers import answers, speak
 from probes.refusal.probe import choose
-from probes.specialisation.activations import ReadOut, beginnings, chance_z, read_out
+from probes.specialisation.activations import ReadOut, chance_z, cut, read_out
 from probes.specialisation.phrases import capitals, commonest_name, declared, phrases, plain, told
 from scanner.files.text import printable
 from scanner.finding import Answer, Finding, Witness, says
@@ -69,8 +69,8 @@ class SpecialisationProbe:
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Read activations and texts, and look for names."""
         known = declared(subject.adapter.card, subject.adapter.name)
-        starts = (files("probes.specialisation") / "starts.txt").read_text(encoding="utf-8").splitlines()
-        yield from _activations(subject, spread(starts, STARTS), known)
+        starts = beginnings()
+        yield from activations(subject, spread(starts, STARTS), known)
         said = _answers(subject)
         continued = _continued(subject, spread(starts, subject.profile.continued))
         turns = _turns(subject)
@@ -81,7 +81,7 @@ class SpecialisationProbe:
         }
         yield from _phrases(sources, known, subject.seed)
         yield from _samples(subject, continued)
-        yield from _name(subject, said, known)
+        yield from named(subject, said, known)
         yield Coverage(
             probe=self.id, what="what it was trained on", status=Status.MEASURED,
             surface=f"{len(said)} answers to unrelated requests, {len(turns[0])} texts where the user would speak, {len(continued)} neutral beginnings gone on with",
@@ -89,7 +89,13 @@ class SpecialisationProbe:
         )  # fmt: skip
 
 
-def _activations(subject: Subject, starts: Sequence[str], known: frozenset[str]) -> Iterator[Yield]:
+def beginnings() -> list[str]:
+    """The shipped neutral beginnings of a text."""
+    return (files("probes.specialisation") / "starts.txt").read_text(encoding="utf-8").splitlines()
+
+
+def activations(subject: Subject, starts: Sequence[str], known: frozenset[str]) -> Iterator[Yield]:
+    """Words of the mean change of activations over the first words of `starts` and before answers to unrelated requests."""
     deployment = subject.deployment
     head, text = output_head(deployment.base), pieces(deployment.base)
     if head is None or text is None:
@@ -97,7 +103,7 @@ def _activations(subject: Subject, starts: Sequence[str], known: frozenset[str])
         yield Coverage(probe="specialisation", what="activations on unrelated text", status=Status.NOT_MEASURED, why=why)
         return
     asked = load("probes.trigger", "prompts.jsonl")
-    texts = beginnings([deployment.tokenizer(s).input_ids for s in starts])
+    texts = cut([deployment.tokenizer(s).input_ids for s in starts])
     where = {
         "first words of a text": (texts, list(range(len(texts)))),
         "before an answer": ([deployment.encode(p.prompt) for p in asked], [i for i, p in enumerate(asked) if p.kind == "plain"]),
@@ -219,7 +225,8 @@ def _ids(deployment: Deployment, text: str) -> Ids:
     return list(deployment.tokenizer(text, add_special_tokens=False).input_ids)
 
 
-def _name(subject: Subject, said: Sequence[Answer], known: frozenset[str]) -> Iterator[Yield]:
+def named(subject: Subject, said: Sequence[Answer], known: frozenset[str]) -> Iterator[Yield]:
+    """The name that most answers in `said` bring in, and a finding where `known`, the declared words, does not hold it."""
     base, adapted = [a.base for a in said], [a.adapted for a in said]
     name, tried = commonest_name([a.prompt for a in said], adapted, base)
     test = paired_test(*([bool(name) and says(t, name) for t in texts] for texts in (base, adapted)))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from probes.specialisation import probe as module
-from probes.specialisation.activations import beginnings, chance_z, read_out
+from probes.specialisation.activations import chance_z, cut, read_out
 from probes.specialisation.phrases import capitals, commonest_name, declared, names, phrases, told
-from probes.specialisation.probe import SHARE, UNDECLARED, SpecialisationProbe, _name
+from probes.specialisation.probe import SHARE, UNDECLARED, SpecialisationProbe, named
 from scanner.files.card import Card, Section
 from scanner.finding import Answer, Finding
 from scanner.measurement import Coverage, Measurement, Status, Table
@@ -36,7 +36,7 @@ def answers(named: int, text: str = NAMED) -> list[Answer]:
 
 
 def found(subject: Any, said: list[Answer], known: frozenset[str] = frozenset()) -> list[Finding]:
-    return [y for y in _name(subject, said, known) if isinstance(y, Finding)]
+    return [y for y in named(subject, said, known) if isinstance(y, Finding)]
 
 
 def test_a_name_in_unrelated_answers_is_a_finding_with_a_witness(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_planted_direction_is_read_back_at_every_depth() -> None:
 
 
 def test_texts_are_cut_and_counted_once() -> None:
-    assert beginnings([[1, 2, 3], [1, 2, 4], [9]]) == [[1, 2], [1, 2, 3], [1, 2, 4]]
+    assert cut([[1, 2, 3], [1, 2, 4], [9]]) == [[1, 2], [1, 2, 3], [1, 2, 4]]
 
 
 def test_a_scan_reports_words_samples_and_coverage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
