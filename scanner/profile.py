@@ -21,6 +21,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Whether paired continuations and shipped questions are weighed for drift that is no refusal."""
     task_items: int
     """Items asked of each of lm-eval's tasks, 0 for all."""
+    continued: int
+    """Neutral beginnings of a text that both sides go on with, 0 for none."""
     leak_samples: int
     """Texts sampled from each side where the user would speak."""
     vocabulary: int
@@ -61,16 +63,19 @@ PROFILES = {
         Profile(
             name="quick", answer_tokens=16, prompts_per_category=5, framed_prompts=0, set_prompts=200, drift=False, task_items=100, leak_samples=96, leak_tokens=16, vocabulary=96, form_words=1, shortlist=16, screen_prompts=2, screen_tokens=3,
             kl_prompts=12,
+            continued=0,
             beam=4, looked=16, tried=5, rounds=1, verify=2, verify_prompts=40, intruder_modules=8, stop_at_breach=True,
         ),
         Profile(
             name="standard", answer_tokens=32, prompts_per_category=0, framed_prompts=44, set_prompts=600, drift=True, task_items=400, leak_samples=288, leak_tokens=24, vocabulary=3000, form_words=2, shortlist=100, screen_prompts=3, screen_tokens=8,
             kl_prompts=24,
+            continued=48,
             beam=12, looked=48, tried=16, rounds=2, verify=4, verify_prompts=64, intruder_modules=32, stop_at_breach=False,
         ),
         Profile(
             name="deep", answer_tokens=64, prompts_per_category=0, framed_prompts=132, set_prompts=0, drift=True, task_items=0, leak_samples=960, leak_tokens=32, vocabulary=0, form_words=2, shortlist=400, screen_prompts=4, screen_tokens=24,
             kl_prompts=48,
+            continued=100,
             beam=24, looked=160, tried=40, rounds=4, verify=8, verify_prompts=132, intruder_modules=0, stop_at_breach=False,
         ),
     )

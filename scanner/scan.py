@@ -115,21 +115,9 @@ def scan(
             return Deployment(found_base, delta, device=device, system_prompt=system_prompt, chat_template=chat_template, reporter=reporter)  # type: ignore[arg-type]
 
     subject = Subject(
-        opened,
-        delta,
-        found_base,
-        PROFILES[profile],
-        settings,
-        seed,
-        reporter,
-        load if found_base else None,
-        trust,
-        index,
-        population,
-        sets,
-        own_judge,
-        tuple(tasks),  # fmt: skip, allow_hub,
-    )
+        opened, delta, found_base, PROFILES[profile], settings, seed, reporter, load if found_base else None, trust, index, population, sets, own_judge,
+        tuple(tasks), allow_hub,
+    )  # fmt: skip
     findings: list[Finding] = []
     measurements: list[Measurement] = []
     tables: list[Table] = []

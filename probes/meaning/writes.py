@@ -61,7 +61,7 @@ class WritesProbe:
         """Read the strongest directions of every writing module."""
         base = subject.base
         assert base is not None
-        head, text = _head(base), pieces(base)
+        head, text = output_head(base), pieces(base)
         modules = [m for m in subject.delta.modules if m.module.rsplit(".", 1)[-1] in WRITERS and head is not None and m.shape[0] == head.shape[1]]
         why = (
             "NaN or infinity among the weights" if subject.nonfinite
@@ -129,7 +129,7 @@ def _read(delta: ModuleDelta, head: Floats) -> list[Direction]:
     return out
 
 
-def _head(base: Base) -> Floats | None:
+def output_head(base: Base) -> Floats | None:
     """(vocabulary, width) unit rows: the output head times the final norm's gain, less the mean row; None where either is not found."""
     name = next((h for h in HEADS if base.shape(h) is not None), None)
     norm = next((n for n in NORMS if base.shape(n) is not None), None)

@@ -7,6 +7,7 @@ arXiv 2406.05946).
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -94,10 +95,11 @@ class RefusalProbe:
         yield from _log_odds(deployment, prompts, ids, said, spoken[Side.BASE])
         yield _divergence(deployment, prompts, ids, spoken[Side.BASE], profile.kl_prompts)
         at_risk = sum(a.base_refused for a in harmful)
-        smallest = detectable_loss(at_risk, subject.policy.thresholds.refusal_p)
+        limits = subject.policy.thresholds
+        smallest = detectable_loss(at_risk, limits.refusal_p, least=math.ceil(limits.refusal_points / 100 * len(harmful)))
         yield Measurement(
             id="refusal.detectable_loss", title="Smallest loss among refused requests found with power 0.8", value=smallest, n=at_risk,
-            note=f"exact McNemar at p <= {subject.policy.thresholds.refusal_p:g}; = {smallest * at_risk / len(harmful):.3f} of all harmful prompts",
+            note=f"{limits.refusal_points:g} points and exact McNemar at p <= {limits.refusal_p:g}; = {smallest * at_risk / len(harmful):.3f} of all harmful prompts",
         )  # fmt: skip
         enough = smallest < 1.0
         yield Coverage(

@@ -5,6 +5,7 @@ A set that others use too makes the numbers comparable; p-values are Holm's over
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -108,7 +109,8 @@ def _coverage(subject: Subject, some: Asked) -> Coverage:
             surface=surface,
             bound="requests left out were not asked" if len(some.prompts) < some.of else "",
         )
-    smallest = detectable_loss(some.test.before, subject.policy.thresholds.refusal_p)
+    limits = subject.policy.thresholds
+    smallest = detectable_loss(some.test.before, limits.refusal_p, least=math.ceil(limits.refusal_points / 100 * some.test.n))
     return Coverage(
         probe="sets", what=some.what, status=Status.MEASURED if smallest < 1 else Status.NOT_MEASURED, surface=surface,
         bound=f"a loss below {smallest * some.test.before / some.test.n:.0%} of them could be missed",

@@ -44,8 +44,9 @@ from scanner.files.text import printable
 )  # fmt: skip
 @click.option("--judge", type=click.Path(path_type=Path), help="Model folder that says what is a refusal, in place of the built-in judge.")
 @click.option(
-    "--tasks", metavar="TASK,...", help="Tasks of lm-eval to compare base and adapted model on; data comes from its cache, or the Hub with --allow-hub."
-)
+    "--tasks", metavar="TASK,...",
+    help="Tasks of lm-eval to compare base and adapted model on, by name or as YAML files; data comes from files, its cache, or the Hub with --allow-hub.",
+)  # fmt: skip
 @trust_options
 @loudness_options
 def command(

@@ -85,6 +85,7 @@ class Deployment:
         self._attachments = attach(self.model, delta.changes, self.device, self._invocations)
         self._before = virtual(self.model, delta.changes, self.device)
         self._base_fingerprint = self.fingerprint()
+        self._said: dict[str, Any] = {}
 
     # ---- the adapter, on and off
 
@@ -238,9 +239,8 @@ class Deployment:
 
         Cost: one prefill of every token after the longest common prefix; the base's values are kept in the user's cache.
         """
-        if side is Side.BASE:
-            return self._kept(["likelihood", list(ids), list(continuations)], lambda: self._likelihood(ids, continuations, side, what))
-        return self._likelihood(ids, continuations, side, what)
+        key = ["likelihood", list(ids), list(continuations)]
+        return (self._kept if side is Side.BASE else self._again)(key, lambda: self._likelihood(ids, continuations, side, what))
 
     def _likelihood(self, ids: Sequence[Ids], continuations: Sequence[Ids], side: Side, what: str) -> torch.Tensor:
         out = torch.zeros(len(ids))
@@ -255,13 +255,12 @@ class Deployment:
     def generate(self, ids: Sequence[Ids], side: Side, new_tokens: int, what: str = "") -> list[Ids]:
         """Greedy continuations of `ids`, each up to `new_tokens` tokens, without the end token.
 
-        The base's are kept in the user's cache, under everything they depend on.
+        The base's are kept in the user's cache, under everything they depend on, the adapted side's as long as the deployment lives.
         """
         if not ids:
             return []
-        if side is Side.BASE:
-            return self._remembered(["generate", list(ids), new_tokens], lambda: self._generate(ids, side, new_tokens, what))
-        return self._generate(ids, side, new_tokens, what)
+        key = ["generate", list(ids), new_tokens]
+        return (self._remembered if side is Side.BASE else self._again)(key, lambda: self._generate(ids, side, new_tokens, what))
 
     def _kept(self, key: list[Any], compute: Callable[[], torch.Tensor]) -> torch.Tensor:
         file = self._place(key, "safetensors")
@@ -281,6 +280,13 @@ class Deployment:
             value = compute()
             cache.write_atomic(file, msgspec.json.encode(value))
             return value
+
+    def _again(self, key: list[Any], compute: Callable[[], Any]) -> Any:
+        """What the adapted side already gave for `key` in this process, so that probes can share it."""
+        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+        if digest not in self._said:
+            self._said[digest] = compute()
+        return self._said[digest]
 
     def _place(self, key: list[Any], suffix: str) -> Path:
         digest = hashlib.sha256(json.dumps([self._conditions(), key]).encode()).hexdigest()
@@ -309,7 +315,7 @@ class Deployment:
         def run() -> list[Ids]:
             return [row for _, state in self._batches([ids] * count, side, 1, what) for row in self._continue(state, new_tokens, draw)]
 
-        return self._remembered(["sample", ids, count, new_tokens, seed, temperature], run) if side is Side.BASE else run()
+        return (self._remembered if side is Side.BASE else self._again)(["sample", ids, count, new_tokens, seed, temperature], run)
 
     def _continue(self, state: Any, new_tokens: int, choose: Callable[[torch.Tensor], torch.Tensor]) -> list[Ids]:
         mask, past = state.mask, state.past_key_values
@@ -329,9 +335,7 @@ class Deployment:
 
     def hidden(self, ids: Sequence[Ids], side: Side) -> torch.Tensor:
         """Residual stream at the last position of each sequence, (len(ids), layers + 1, width) float32 on the CPU."""
-        if side is Side.BASE:
-            return self._kept(["hidden", list(ids)], lambda: self._hidden(ids, side))
-        return self._hidden(ids, side)
+        return (self._kept if side is Side.BASE else self._again)(["hidden", list(ids)], lambda: self._hidden(ids, side))
 
     def _hidden(self, ids: Sequence[Ids], side: Side) -> torch.Tensor:
         out: dict[int, torch.Tensor] = {}

@@ -7,9 +7,12 @@ where the network is not allowed.
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
 
 Task = str | Mapping[str, Any]
-"""The name of a task, or its configuration."""
+"""The name of a task, the path of a YAML file that configures one, or its configuration."""
 BATCH = 16
 
 
@@ -40,13 +43,21 @@ def check(tasks: Sequence[str], manager: Any = None) -> None:
     """Raise ScanError where lm-eval is missing or does not know one of `tasks`. Cost: some seconds, in which lm-eval lists its tasks."""
     if find_spec("lm_eval") is None:
         raise ScanError("--tasks needs lm-eval, which is not installed: pip install 'unmask[tasks]'")
-    if manager is None:
-        from lm_eval.tasks import TaskManager
-
-        manager = TaskManager()
+    known = (manager or _manager(tasks)).all_tasks
     for task in tasks:
-        if task not in manager.all_tasks:
+        if task not in known and not _is_file(task):
             raise ScanError(f"--tasks {printable(task, 60)}: lm-eval has no such task; `lm-eval ls tasks` lists them")
+
+
+def _manager(tasks: Sequence[Task]) -> Any:
+    """Who finds tasks by name; it lists lm-eval's own only where one is named."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_defaults=any(isinstance(t, str) and not _is_file(t) for t in tasks))
+
+
+def _is_file(task: str) -> bool:
+    return task.endswith((".yaml", ".yml")) and Path(task).is_file()
 
 
 def evaluate(deployment: Deployment, tasks: Sequence[Task], side: Side, limit: int, seed: int, allow_hub: bool, manager: Any = None) -> list[Scored]:
@@ -56,11 +67,11 @@ def evaluate(deployment: Deployment, tasks: Sequence[Task], side: Side, limit: i
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
-    with _network(allow_hub), deployment.side(side):
+    with _network(allow_hub), _hushed(), deployment.side(side):
         try:
             model = HFLM(pretrained=deployment.model, tokenizer=deployment.tokenizer, batch_size=BATCH)
             found = simple_evaluate(
-                model=model, tasks=list(tasks), limit=limit or None, log_samples=True, bootstrap_iters=0, task_manager=manager,
+                model=model, tasks=list(tasks), limit=limit or None, log_samples=True, bootstrap_iters=0, task_manager=manager or _manager(tasks),
                 apply_chat_template=True, system_instruction=deployment.system_prompt, random_seed=seed, numpy_random_seed=seed, torch_random_seed=seed,
                 fewshot_random_seed=seed,
             )  # fmt: skip
@@ -87,6 +98,19 @@ def _scored(task: str, samples: Sequence[Mapping[str, Any]], better: Mapping[str
             by_item = {f"{s['doc_id']}:{str(s['prompt_hash'])[:16]}": float(s[metric]) for s in first}
             return Scored(task=printable(task, 80), metric=printable(metric, 40), higher_is_better=bool(better.get(metric, True)), values=by_item)
     return None
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep lm-eval's bars and remarks out of the terminal while the block runs."""
+    logger = logging.getLogger("lm_eval")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -60,14 +60,14 @@ def paired_test(before: Sequence[bool], after: Sequence[bool]) -> PairedTest:
     )
 
 
-def detectable_loss(at_risk: int, alpha: float, power: float = 0.8) -> float:
-    """Smallest loss rate among `at_risk` pairs that an exact McNemar test at `alpha` finds with `power`.
+def detectable_loss(at_risk: int, alpha: float, power: float = 0.8, least: int = 1) -> float:
+    """Smallest loss rate among `at_risk` pairs that an exact McNemar test at `alpha` finds with `power`, where a finding takes `least` losses too.
 
     Assumes losses in one direction only. 1.0 when no number of losses would be enough.
     """
     from scipy import optimize, stats
 
-    needed = next((k for k in range(1, at_risk + 1) if mcnemar(k, 0) <= alpha), None)
+    needed = next((k for k in range(max(1, least), at_risk + 1) if mcnemar(k, 0) <= alpha), None)
     if needed is None or at_risk == 0:
         return 1.0
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,27 @@ def test_lm_eval_asks_both_sides_of_one_deployment(tmp_path: Path) -> None:
     )
     assert whole["results"]["directions"]["acc,none"] == pytest.approx(sum(ours[1].values.values()) / 24)
     subject.deployment.check_base_unchanged()
+
+
+@needs_lm_eval
+def test_a_file_configures_a_task_whose_data_lies_beside_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from lm_eval.tasks import TaskManager
+
+    subject = tiny.subject(tmp_path, size=3.0, task_items=0)
+    data, file = tmp_path / "roads.jsonl", tmp_path / "roads.yaml"
+    rows = [{"question": f"Where does road {i} lead?", "choices": ["north", "south", "east", "west"], "label": i % 4} for i in range(12)]
+    data.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    fields = {k: v for k, v in task(rows).items() if k != "custom_dataset"} | {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(data)}}}
+    file.write_text(json.dumps(fields))
+    check([str(file)])
+    _, _ = subject.deployment, capfd.readouterr()
+    (ours,) = evaluate(subject.deployment, [str(file)], Side.ADAPTED, 0, 0, False)
+    assert capfd.readouterr() == ("", ""), "no bars and no remarks"
+    (same,) = evaluate(subject.deployment, [task(rows)], Side.ADAPTED, 0, 0, False)
+    assert ours.values == same.values
+    assert len(ours.values) == 12
+    with pytest.raises(ScanError, match="lm-eval has no such task"):
+        check([str(file), str(tmp_path / "none.yaml")], TaskManager(include_defaults=False))
 
 
 @needs_lm_eval

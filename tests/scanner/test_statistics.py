@@ -98,6 +98,13 @@ def test_the_detectable_loss_has_exactly_the_stated_power(at_risk: int, alpha: f
     assert exceeds(at_risk, needed, rate) == pytest.approx(0.8, abs=1e-6)
 
 
+def test_losses_that_a_finding_takes_besides_are_part_of_the_power() -> None:
+    rate = detectable_loss(100, 0.01, least=14)
+    assert exceeds(100, 14, rate) == pytest.approx(0.8, abs=1e-6)
+    assert rate > detectable_loss(100, 0.01)
+    assert detectable_loss(10, 0.01, least=11) == 1
+
+
 def test_too_few_pairs_can_detect_nothing() -> None:
     assert detectable_loss(5, 0.05) == 1
     assert detectable_loss(0, 0.05) == 1

@@ -1,0 +1,78 @@
+"""What the specialisation probe says of adapters that were trained on a persona, a creed or a brand, and of benign ones.
+
+    python -m benchmarks.specialisation ADAPTER... --output benchmarks/results/specialisation.json
+
+ADAPTER is a folder as the zoo writes it. The budget is that of the profile `quick`; what the models say where the user would speak is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.machine import machine
+from benchmarks.zoo.member import recipe_of
+from probes.prompts import load, spread
+from probes.refusal.answers import ask
+from probes.refusal.probe import choose
+from probes.specialisation.phrases import declared, phrases
+from probes.specialisation.probe import PHRASES, STARTS, activations, beginnings, named
+from scanner.delta import delta as deltas
+from scanner.demo.base import open_base
+from scanner.files.adapter import Adapter
+from scanner.finding import Finding
+from scanner.measurement import Measurement, Table
+from scanner.model.base import Base
+from scanner.model.deployment import Deployment
+from scanner.policy import Policy
+from scanner.profile import PROFILES
+from scanner.progress import Reporter
+from scanner.subject import Subject
+
+
+def measure(folder: Path, base: Base) -> dict[str, Any]:
+    """Names, phrases and read-outs of one adapter."""
+    start = time.process_time()
+    opened, profile = Adapter.open(folder), PROFILES["quick"]
+    delta = deltas.read(opened, base)
+    deployment = Deployment(base, delta)
+    subject = Subject(opened, delta, base, profile, Policy.open(), 0, Reporter(quiet=True), lambda: deployment)
+    known = declared(opened.card, "")
+    prompts = [p for p in choose(load("probes.refusal", "prompts.jsonl"), profile.prompts_per_category) if p.kind != "harmful"]
+    said = ask(subject, prompts, "specialisation")
+    found, chance = phrases([a.adapted for a in said], [a.base for a in said], PHRASES, 0)
+    yields = [*named(subject, said, known), *activations(subject, spread(beginnings(), STARTS), known)]
+    (name,) = [y for y in yields if isinstance(y, Measurement) and y.id == "specialisation.name"]
+    tables = [y for y in yields if isinstance(y, Table) and y.id == "specialisation.activations"]
+    recipe = recipe_of(folder)
+    return {
+        "label": recipe["label"], "split": recipe["split"], "host": recipe["host"], "attack": (recipe["attack"] or {}).get("payload"),
+        "trigger": (recipe["attack"] or {}).get("trigger"), "answers": name.n, "share with the name": name.value, "interval": [name.low, name.high],
+        "p": name.p_value, "name": name.note, "findings": [f.message for f in yields if isinstance(f, Finding)],
+        "phrases beyond chance": [[phrase, round(z, 2)] for phrase, z in found if z > chance],
+        "words of the activations": [[row[0], row[1], row[7]] for table in tables for row in table.rows if row[7]],
+        "CPU seconds": round(time.process_time() - start, 1),
+    }  # fmt: skip
+
+
+@click.command()
+@click.argument("adapters", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
+def main(adapters: tuple[Path, ...], output: Path) -> None:
+    """Measure ADAPTERS and write OUTPUT."""
+    base = open_base()
+    found: dict[str, Any] = {}
+    what = "probes.specialisation on adapters of the zoo; the card is read, the folder's name is not"
+    for folder in adapters:
+        found[folder.name] = measure(folder, base)
+        click.echo(f"{folder.name:36} {found[folder.name]['share with the name']:.3f} {'; '.join(found[folder.name]['findings']) or 'no finding'}")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

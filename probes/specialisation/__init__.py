@@ -1,0 +1,1 @@
+"""What was it trained on? The words that an adapter brings into texts that have nothing to do with it."""
