@@ -79,7 +79,7 @@ def recall(rows: list[dict[str, Any]], ranked: str) -> dict[str, Any]:
 def chance(rows: list[dict[str, Any]]) -> dict[str, float]:
     """What a shortlist drawn at random would hold: the mean chance that any, and every, word of a trigger is among the first k."""
     looked = [r for r in rows if r["rank"]]
-    found = {}
+    found: dict[str, float] = {}
     for k in AT:
         any_of = [1 - (1 - k / r["of"]) ** len(r["rank"]) for r in looked]
         every = [(k / r["of"]) ** len(r["rank"]) for r in looked]

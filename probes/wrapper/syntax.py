@@ -148,8 +148,8 @@ class _Reader:
                 self._tools |= targets
         elif isinstance(node, nodes.If):
             if words := set(self._tool_words(node.test)):
-                for inside in (a for part in node.body for a in _walk(part) if isinstance(a, nodes.Assign)):
-                    self._hit(_targets(inside.target), words)
+                for assigned in (a for part in node.body for a in _walk(part) if isinstance(a, nodes.Assign)):
+                    self._hit(_targets(assigned.target), words)
         elif isinstance(node, nodes.Assign):
             self._bind(_targets(node.target), node.node)
         elif isinstance(node, nodes.AssignBlock):
@@ -431,7 +431,9 @@ class _Reader:
             if self._tells_time(node.iter):
                 yield "the time, in a loop"
         elif isinstance(node, nodes.Filter) and node.name == "replace" and node.node is not None and self._tells_tools(node.node):
-            yield from (f"a tool's name, in which {w!r} is replaced" for n in node.args[:1] if (w := _constant(n)) is not None and tells_apart(w) and not is_mark(w))
+            yield from (
+                f"a tool's name, in which {w!r} is replaced" for n in node.args[:1] if (w := _constant(n)) is not None and tells_apart(w) and not is_mark(w)
+            )
         elif isinstance(node, nodes.Getitem):
             if self._tells_tools(node.arg):
                 yield from (f"a tool's name, looked up among {w!r}" for w in self._keys(node.node))
@@ -555,9 +557,10 @@ def _spelled(node: nodes.Node) -> str:
 
 def _root(node: nodes.Node) -> str:
     """The name that attributes, items and filters are taken of."""
-    while (isinstance(node, nodes.Getattr | nodes.Getitem | nodes.Filter) and node.node is not None) or isinstance(node, nodes.Or):
-        node = node.left if isinstance(node, nodes.Or) else node.node
-    return node.name if isinstance(node, nodes.Name) else ""
+    within: nodes.Node | None = node
+    while isinstance(within, nodes.Getattr | nodes.Getitem | nodes.Filter | nodes.Or):
+        within = within.left if isinstance(within, nodes.Or) else within.node
+    return within.name if isinstance(within, nodes.Name) else ""
 
 
 def _is_number(node: nodes.Node) -> bool:

@@ -63,7 +63,9 @@ def _is_file(task: str) -> bool:
 def evaluate(deployment: Deployment, tasks: Sequence[Task], side: Side, limit: int, seed: int, allow_hub: bool, manager: Any = None) -> list[Scored]:
     """Every task on one side, the first `limit` items of each, 0 for all. Raises ScanError where a task cannot be run."""
     if deployment.prefixed:
-        raise ScanError("--tasks: the adapter puts virtual tokens before every text or waits for tokens in it, which lm-eval would leave out; scan it without --tasks")
+        raise ScanError(
+            "--tasks: the adapter puts virtual tokens before every text or waits for tokens in it, which lm-eval would leave out; scan it without --tasks"
+        )
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 

@@ -85,7 +85,9 @@ def test_a_method_is_what_peft_makes_of_it(case: Case, bases: Callable[[str], Ba
 
 
 @pytest.mark.parametrize(("factors", "size"), [(2, 8), (3, 4), (3, 2)])
-def test_butterflies_are_what_peft_makes_of_them(factors: int, size: int, bases: Callable[[str], Base], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_butterflies_are_what_peft_makes_of_them(
+    factors: int, size: int, bases: Callable[[str], Base], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The extension that PEFT wants for more than one factor puts blocks on the diagonal of a matrix, and no more: PyTorch does it here."""
     monkeypatch.setattr(peft.tuners.boft.layer, "get_fbd_cuda", lambda: True)
     diagonal = staticmethod(lambda blocks: torch.stack([torch.block_diag(*factor) for factor in blocks]))
