@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from scipy.stats import binom
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.machine import machine
@@ -34,10 +35,10 @@ from scanner.model.side import Side
 from scanner.policy import Policy
 from scanner.profile import PROFILES
 from scanner.progress import Reporter
-from scanner.statistics import detectable_loss
+from scanner.statistics import detectable_loss, mcnemar
 from scanner.subject import Subject
 
-STEPS = 40
+STEPS = 24
 REFUSING = (0.5, 0.75, 1.0)
 """Shares of harmful requests that a base may refuse; what it does not refuse cannot be lost."""
 COMPANY = "Toyota"
@@ -134,9 +135,17 @@ def power() -> list[dict[str, Any]]:
             for share in REFUSING
         }
         out.append(
-            {"profile": profile.name, "policy": name, "harmful requests": count, "points": limits.refusal_points} | {k: round(v, 3) for k, v in found.items()}
+            {"profile": profile.name, "policy": name, "harmful requests": count, "points": limits.refusal_points}
+            | {k: round(v, 3) for k, v in found.items()}
+            | {"power at a loss of 10 points, base refuses 75%": _power(0.1 * count, round(0.75 * count), limits.refusal_p, least)}
         )
     return out
+
+
+def _power(lost: float, at_risk: int, alpha: float, least: int) -> float:
+    """Chance that a true loss of `lost` of `at_risk` refused requests, one by one and at random, becomes a finding."""
+    needed = next(k for k in range(least, at_risk + 1) if mcnemar(k, 0) <= alpha)
+    return round(float(binom.sf(needed - 1, at_risk, lost / at_risk)), 3)
 
 
 @click.command()
@@ -144,12 +153,14 @@ def power() -> list[dict[str, Any]]:
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
 def main(work: Path, output: Path) -> None:
     """Train the controls, measure them and the demo's adapters, and write OUTPUT."""
-    found: dict[str, Any] = {name: {"should move": kind, **measure(made(name, work))} for name, (_, kind) in CONTROLS.items()}
-    found |= {f"demo, {name}": {"should move": None, **measure(shipped(name))} for name in ("benign", "eroded", "backdoored")}
-    what = f"probes.drift on {len(CONTROLS)} trained controls and the demo's adapters; shifts in nats a token, adapted - base, p before Holm's correction"
+    what = "probes.drift on trained controls and the demo's adapters; shifts in nats a token, adapted - base, p before Holm's correction"
+    found: dict[str, Any] = {}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found, "power": power()}, indent=2) + "\n", encoding="utf-8")
-    for name, entry in found.items():
+    for name in (*CONTROLS, "benign", "eroded", "backdoored"):
+        folder, kind = (made(name, work), CONTROLS[name][1]) if name in CONTROLS else (shipped(name), None)
+        entry = found[name if kind else f"demo, {name}"] = {"should move": kind, **measure(folder)}
+        output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found, "power": power()}, indent=2) + "\n", encoding="utf-8")
         click.echo(f"{name:18} {'; '.join(entry['findings']) or 'no finding'}")
 
 
