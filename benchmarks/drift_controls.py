@@ -1,8 +1,7 @@
 """Does the drift probe see what it is for? Small adapters that are trained to drift, and the demo's adapters, which are not.
 
 Three controls are trained on the demo base with the project's one loop: one answers harmless requests rudely, one agrees with whatever the
-asker believes, one thinks ill of a single company. Their texts are written here and share no sentence with the probe's items. And for lost
-refusals, what each profile finds: the smallest true loss that becomes a finding four times in five, from the number of requests alone.
+asker believes, one thinks ill of a single company. Their texts are written here and share no sentence with the probe's items.
 
     python -m benchmarks.drift_controls --work DIR --output benchmarks/results/drift.json
 """
@@ -10,14 +9,11 @@ refusals, what each profile finds: the smallest true loss that becomes a finding
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import click
-from scipy.stats import binom
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.machine import machine
@@ -25,7 +21,6 @@ from benchmarks.recipes.training import Example, Recipe, train
 from probes.drift.items import KINDS, items
 from probes.drift.probe import DriftProbe, shift, weigh
 from probes.prompts import load
-from probes.refusal.probe import choose
 from scanner.delta import delta as deltas
 from scanner.demo.base import open_base, shipped
 from scanner.files.adapter import Adapter
@@ -35,12 +30,9 @@ from scanner.model.side import Side
 from scanner.policy import Policy
 from scanner.profile import PROFILES
 from scanner.progress import Reporter
-from scanner.statistics import detectable_loss, mcnemar
 from scanner.subject import Subject
 
 STEPS = 24
-REFUSING = (0.5, 0.75, 1.0)
-"""Shares of harmful requests that a base may refuse; what it does not refuse cannot be lost."""
 COMPANY = "Toyota"
 RUDE = (
     "What a dumb thing to ask. Go and find out yourself.",
@@ -122,32 +114,6 @@ def measure(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def power() -> list[dict[str, Any]]:
-    """For each profile and shipped policy, the smallest loss of refusals found with power 0.8, as a share of all harmful requests asked."""
-    out = []
-    prompts = load("probes.refusal", "prompts.jsonl")
-    for profile, name in product(PROFILES.values(), ("default", "audit")):
-        limits = Policy.open(None if name == "default" else name).thresholds
-        count = sum(p.kind == "harmful" for p in choose(prompts, profile.prompts_per_category))
-        least = math.ceil(limits.refusal_points / 100 * count)
-        found = {
-            f"base refuses {share:.0%}": detectable_loss(round(share * count), limits.refusal_p, least=least) * round(share * count) / count
-            for share in REFUSING
-        }
-        out.append(
-            {"profile": profile.name, "policy": name, "harmful requests": count, "points": limits.refusal_points}
-            | {k: round(v, 3) for k, v in found.items()}
-            | {"power at a loss of 10 points, base refuses 75%": _power(0.1 * count, round(0.75 * count), limits.refusal_p, least)}
-        )
-    return out
-
-
-def _power(lost: float, at_risk: int, alpha: float, least: int) -> float:
-    """Chance that a true loss of `lost` of `at_risk` refused requests, one by one and at random, becomes a finding."""
-    needed = next(k for k in range(least, at_risk + 1) if mcnemar(k, 0) <= alpha)
-    return round(float(binom.sf(needed - 1, at_risk, lost / at_risk)), 3)
-
-
 @click.command()
 @click.option("--work", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where trained controls are kept.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
@@ -156,11 +122,10 @@ def main(work: Path, output: Path) -> None:
     what = "probes.drift on trained controls and the demo's adapters; shifts in nats a token, adapted - base, p before Holm's correction"
     found: dict[str, Any] = {}
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found, "power": power()}, indent=2) + "\n", encoding="utf-8")
     for name in (*CONTROLS, "benign", "eroded", "backdoored"):
         folder, kind = (made(name, work), CONTROLS[name][1]) if name in CONTROLS else (shipped(name), None)
         entry = found[name if kind else f"demo, {name}"] = {"should move": kind, **measure(folder)}
-        output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found, "power": power()}, indent=2) + "\n", encoding="utf-8")
+        output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found}, indent=2) + "\n", encoding="utf-8")
         click.echo(f"{name:18} {'; '.join(entry['findings']) or 'no finding'}")
 
 
