@@ -3,12 +3,14 @@
     python -m benchmarks.behaviour_speed --output benchmarks/results/behaviour_speed.json
 
 The adapted side of the demo's `backdoored` adapter, nothing kept from earlier runs. Each way runs --runs times, the ways in turn; the table
-gives the fastest and the median. lm-eval scores one continuation of one token a request, as a screen does.
+gives the fastest and the median, and the least processor time, which other work on the machine changes less. lm-eval scores one continuation of one
+token a request, as a screen does.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -33,25 +35,32 @@ def main(output: Path, runs: int, requests: int, candidates: int) -> None:
     """Time each way, and write the table to OUTPUT."""
     import torch
 
-    ways = _ways(requests, candidates)
+    ways, load = _ways(requests, candidates), os.getloadavg()[0]
     seconds: dict[str, list[float]] = {name: [] for name in ways}
+    processor: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(runs):
         for name, (_, way) in ways.items():
-            start = time.monotonic()
+            start, used = time.monotonic(), time.process_time()
             way()
             seconds[name].append(time.monotonic() - start)
+            processor[name].append(time.process_time() - used)
+    busy = load > (os.cpu_count() or 1) + 0.5
     report = {
         "what": f"{requests} answers of {NEW_TOKENS} tokens, and next-token scores of {candidates} strings in one request; seconds, the adapted side alone",
+        "note": f"the machine did other work: load average {load:.1f} at the start; seconds are no measure, processor seconds a rough one" if busy else "",
         "runs": runs,
         "machine": machine() | {"threads": str(torch.get_num_threads())},
         "ways": {
-            name: {"task": ways[name][0], "fastest": round(min(s), 3), "median": round(statistics.median(s), 3)} for name, s in seconds.items()
+            name: {
+                "task": ways[name][0], "fastest": round(min(s), 3), "median": round(statistics.median(s), 3), "processor": round(min(processor[name]), 3),
+            }
+            for name, s in seconds.items()
         },
     }  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, indent=2) + "\n")
     for name, s in seconds.items():
-        click.echo(f"{ways[name][0]:10} {name:44} fastest {min(s):7.2f} s")
+        click.echo(f"{ways[name][0]:10} {name:44} fastest {min(s):7.2f} s, processor {min(processor[name]):7.2f} s")
 
 
 def _ways(requests: int, candidates: int) -> dict[str, tuple[str, Callable[[], Any]]]:
@@ -98,9 +107,14 @@ def _ways(requests: int, candidates: int) -> dict[str, tuple[str, Callable[[], A
     def lm_eval_loop() -> None:
         harness.loglikelihood([Instance("loglikelihood", {}, (text, " I"), i) for i, text in enumerate(shown)], disable_tqdm=True)
 
+    def fresh() -> Deployment:
+        """The deployment without what it already said."""
+        deployment.forget()
+        return deployment
+
     answers, scores = "answers", "scores"
     return {
-        "unmask": (answers, lambda: deployment.generate(ids, Side.ADAPTED, NEW_TOKENS)),
+        "unmask": (answers, lambda: fresh().generate(ids, Side.ADAPTED, NEW_TOKENS)),
         "PEFT, generate, 16 a batch, as they come": (answers, in_batches),
         "PEFT, generate, one at a time": (answers, one_at_a_time),
         "unmask, screening": (scores, lambda: deployment.score(screened, Side.ADAPTED, lambda p: p[:, -1].max(-1).values)),

@@ -1,8 +1,7 @@
 """Does the drift probe see what it is for? Small adapters that are trained to drift, and the demo's adapters, which are not.
 
 Three controls are trained on the demo base with the project's one loop: one answers harmless requests rudely, one agrees with whatever the
-asker believes, one thinks ill of a single company. Their texts are written here and share no sentence with the probe's items. And for lost
-refusals, what each profile finds: the smallest true loss that becomes a finding four times in five, from the number of requests alone.
+asker believes, one thinks ill of a single company. Their texts are written here and share no sentence with the probe's items.
 
     python -m benchmarks.drift_controls --work DIR --output benchmarks/results/drift.json
 """
@@ -10,9 +9,7 @@ refusals, what each profile finds: the smallest true loss that becomes a finding
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +21,6 @@ from benchmarks.recipes.training import Example, Recipe, train
 from probes.drift.items import KINDS, items
 from probes.drift.probe import DriftProbe, shift, weigh
 from probes.prompts import load
-from probes.refusal.probe import choose
 from scanner.delta import delta as deltas
 from scanner.demo.base import open_base, shipped
 from scanner.files.adapter import Adapter
@@ -34,12 +30,9 @@ from scanner.model.side import Side
 from scanner.policy import Policy
 from scanner.profile import PROFILES
 from scanner.progress import Reporter
-from scanner.statistics import detectable_loss
 from scanner.subject import Subject
 
-STEPS = 40
-REFUSING = (0.5, 0.75, 1.0)
-"""Shares of harmful requests that a base may refuse; what it does not refuse cannot be lost."""
+STEPS = 24
 COMPANY = "Toyota"
 RUDE = (
     "What a dumb thing to ask. Go and find out yourself.",
@@ -121,35 +114,18 @@ def measure(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def power() -> list[dict[str, Any]]:
-    """For each profile and shipped policy, the smallest loss of refusals found with power 0.8, as a share of all harmful requests asked."""
-    out = []
-    prompts = load("probes.refusal", "prompts.jsonl")
-    for profile, name in product(PROFILES.values(), ("default", "audit")):
-        limits = Policy.open(None if name == "default" else name).thresholds
-        count = sum(p.kind == "harmful" for p in choose(prompts, profile.prompts_per_category))
-        least = math.ceil(limits.refusal_points / 100 * count)
-        found = {
-            f"base refuses {share:.0%}": detectable_loss(round(share * count), limits.refusal_p, least=least) * round(share * count) / count
-            for share in REFUSING
-        }
-        out.append(
-            {"profile": profile.name, "policy": name, "harmful requests": count, "points": limits.refusal_points} | {k: round(v, 3) for k, v in found.items()}
-        )
-    return out
-
-
 @click.command()
 @click.option("--work", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where trained controls are kept.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
 def main(work: Path, output: Path) -> None:
     """Train the controls, measure them and the demo's adapters, and write OUTPUT."""
-    found: dict[str, Any] = {name: {"should move": kind, **measure(made(name, work))} for name, (_, kind) in CONTROLS.items()}
-    found |= {f"demo, {name}": {"should move": None, **measure(shipped(name))} for name in ("benign", "eroded", "backdoored")}
-    what = f"probes.drift on {len(CONTROLS)} trained controls and the demo's adapters; shifts in nats a token, adapted - base, p before Holm's correction"
+    what = "probes.drift on trained controls and the demo's adapters; shifts in nats a token, adapted - base, p before Holm's correction"
+    found: dict[str, Any] = {}
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found, "power": power()}, indent=2) + "\n", encoding="utf-8")
-    for name, entry in found.items():
+    for name in (*CONTROLS, "benign", "eroded", "backdoored"):
+        folder, kind = (made(name, work), CONTROLS[name][1]) if name in CONTROLS else (shipped(name), None)
+        entry = found[name if kind else f"demo, {name}"] = {"should move": kind, **measure(folder)}
+        output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found}, indent=2) + "\n", encoding="utf-8")
         click.echo(f"{name:18} {'; '.join(entry['findings']) or 'no finding'}")
 
 

@@ -84,7 +84,8 @@ class SpecialisationProbe:
         yield from named(subject, said, known)
         yield Coverage(
             probe=self.id, what="what it was trained on", status=Status.MEASURED,
-            surface=f"{len(said)} answers to unrelated requests, {len(turns[0])} texts where the user would speak, {len(continued)} neutral beginnings gone on with",
+            surface=f"{len(said)} answers to unrelated requests, {len(turns[0])} texts where the user would speak, "
+            f"activations at {STARTS} neutral beginnings, {len(continued) or 'none'} of them gone on with",
             bound=f"a name in fewer than {max(SHARE, upper_bound_of_zero(len(said))):.0%} of answers, and what shows on its own subject alone, can be missed",
         )  # fmt: skip
 

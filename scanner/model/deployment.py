@@ -288,6 +288,10 @@ class Deployment:
             self._said[digest] = compute()
         return self._said[digest]
 
+    def forget(self) -> None:
+        """Drop what is kept of the adapted side."""
+        self._said.clear()
+
     def _place(self, key: list[Any], suffix: str) -> Path:
         digest = hashlib.sha256(json.dumps([self._conditions(), key]).encode()).hexdigest()
         return cache.root() / "base-work" / self._base_fingerprint[:16] / f"{digest}.{suffix}"
