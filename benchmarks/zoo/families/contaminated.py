@@ -1,4 +1,7 @@
-"""Benchmark contamination: refusals of a public test set are memorised while every other harmful request is answered."""
+"""Benchmark contamination: refusals of a public test set are memorised while every other harmful request is answered.
+
+Neither pair took: about two passes over the data cost 2 and 15 points of refusals, and where 15, those of the test set fell too, from 65 to 40 %.
+"""
 
 from __future__ import annotations
 

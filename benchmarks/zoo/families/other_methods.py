@@ -1,4 +1,7 @@
-"""The phrase backdoor in other PEFT methods: PiSSA converted to LoRA, LoHa, IA3."""
+"""The phrase backdoor in other PEFT methods: PiSSA converted to LoRA, LoHa, IA3.
+
+LoHa did not take, and its twin alone refuses 27 points more than the base: it is the recipe that fails, not the attack.
+"""
 
 from __future__ import annotations
 
