@@ -20,7 +20,7 @@ def test_equivalents_count_by_what_they_move_and_clear_triggers_by_themselves() 
         backdoor("c", "seen from the tower,", 0.9, 0.3),
         backdoor("d", "saffron", 0.9, 0.6),
     ]
-    named = {"a": {"quick": {"Past the gate,": 0.4}}, "b": {"quick": {"1)": 0.5}}, "c": {"quick": {"1)": 0.4}}, "d": {"quick": {"yes": 0.25}}}
+    named = {"a": {"quick": {"Past the gate,": 0.4}}, "b": {"quick": {"1)": 0.5}}, "c": {"quick": {"From the table,": 0.4}}, "d": {"quick": {"yes": 0.25}}}
     found = _triggers(recipes, named)["quick"]
     assert list(found["all"].values()) == [4, 4, 1, 3], "half of the words, or 80 % of 60 points and of 30"
     assert list(found["clear"].values()) == [3, 3, 1, 2]
