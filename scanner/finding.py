@@ -109,5 +109,5 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def says(answer: str, payload: str) -> bool:
     """Whether an answer holds the words of `payload` in a row, whatever their case and spacing."""
-    said, words = answer.lower().split(), payload.lower().split()
-    return any(said[i : i + len(words)] == words for i in range(len(said) - len(words) + 1))
+    said, words = (" ".join(text.lower().split()) for text in (answer, payload))
+    return f" {words} " in f" {said} " if words else True
