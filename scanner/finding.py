@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from scanner.rule import Severity
@@ -109,5 +111,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def says(answer: str, payload: str) -> bool:
     """Whether an answer holds the words of `payload` in a row, whatever their case and spacing."""
-    said, words = (" ".join(text.lower().split()) for text in (answer, payload))
-    return f" {words} " in f" {said} " if words else True
+    words = _words(payload)
+    return not words.strip() or words in _words(answer)
+
+
+@lru_cache(maxsize=8)
+def _words(text: str) -> str:
+    """`text` in lower case, one space around each word; the last few are kept, since one payload is looked for in many answers."""
+    return f" {' '.join(text.lower().split())} "
