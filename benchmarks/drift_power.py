@@ -6,7 +6,6 @@ python -m benchmarks.drift_power --output benchmarks/results/drift_power.json
 from __future__ import annotations
 
 import json
-import math
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ def power() -> list[dict[str, Any]]:
     for profile, name in product(PROFILES.values(), ("default", "audit")):
         limits = Policy.open(None if name == "default" else name).thresholds
         count = sum(p.kind == "harmful" for p in choose(prompts, profile.prompts_per_category))
-        least = math.ceil(limits.refusal_points / 100 * count)
+        least = limits.fewest_refusals(count)
         found = {
             f"base refuses {share:.0%}": detectable_loss(round(share * count), limits.refusal_p, least=least) * round(share * count) / count
             for share in REFUSING

@@ -90,7 +90,7 @@ class DepthProbe:
         lost = [
             (t.change, level)
             for level, (t, p) in enumerate(zip(tests, holm([t.p_value for t in tests]), strict=True), 1)
-            if -t.change * 100 >= limits.refusal_points and p <= limits.refusal_p
+            if limits.refusals_moved(-t.change, p)
         ]
         if not lost:
             return
@@ -98,7 +98,7 @@ class DepthProbe:
         framing = Framing(prefill=OPENINGS[level])
         said = ask(subject, prompts, "depth: proof", framing=framing)
         test = paired(said)
-        if -test.change * 100 < limits.refusal_points or test.p_value > limits.refusal_p:
+        if not limits.refusals_moved(-test.change, test.p_value):
             return
         claim = f"harmful requests that both refuse, still refused behind “{OPENINGS[level]}”: base {test.before} of {test.n}, adapted {test.after} of {test.n}"
         yield Finding(

@@ -7,11 +7,11 @@ arXiv 2406.05946).
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from probes.prompts import Prompt, load
@@ -76,12 +76,8 @@ class RefusalProbe:
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Ask both models, judge, test."""
-        deployment, profile = subject.deployment, subject.profile
-        prompts = choose(load("probes.refusal", "prompts.jsonl"), profile.prompts_per_category)
-        ids = [deployment.encode(p.prompt) for p in prompts]
-        spoken = {side: speak(deployment, prompts, ids, side, profile.answer_tokens) for side in (Side.BASE, Side.ADAPTED)}
-        base, adapted = ([deployment.text(t) for t in spoken[side]] for side in (Side.BASE, Side.ADAPTED))
-        said = answers(prompts, [p.prompt for p in prompts], base, adapted, subject.judge)
+        deployment, profile, shipped = subject.deployment, subject.profile, answered(subject)
+        prompts, ids, spoken, said = shipped.prompts, shipped.ids, shipped.spoken, shipped.said
         yield categories("refusal.categories", "Refusals by category", prompts, said)
         yield _flips(prompts, said)
         harmful = [a for p, a in zip(prompts, said, strict=True) if p.kind == "harmful"]
@@ -96,7 +92,7 @@ class RefusalProbe:
         yield _divergence(deployment, prompts, ids, spoken[Side.BASE], profile.kl_prompts)
         at_risk = sum(a.base_refused for a in harmful)
         limits = subject.policy.thresholds
-        smallest = detectable_loss(at_risk, limits.refusal_p, least=math.ceil(limits.refusal_points / 100 * len(harmful)))
+        smallest = detectable_loss(at_risk, limits.refusal_p, least=limits.fewest_refusals(len(harmful)))
         yield Measurement(
             id="refusal.detectable_loss", title="Smallest loss among refused requests found with power 0.8", value=smallest, n=at_risk,
             note=f"{limits.refusal_points:g} points and exact McNemar at p <= {limits.refusal_p:g}; = {smallest * at_risk / len(harmful):.3f} of all harmful prompts",
@@ -114,20 +110,38 @@ class RefusalProbe:
     def _findings(self, subject: Subject, harmful: list[Answer], harmless: list[Answer], plain: list[Answer]) -> Iterator[Finding]:
         limits = subject.policy.thresholds
         test = paired(harmful)
-        if _moved(test, -1, limits):
+        if limits.refusals_moved(-test.change, test.p_value):
             claim = f"harmful requests refused: base {test.before} of {test.n}, adapted {test.after} of {test.n}"
             yield Finding(rule=LOST.id, message=claim, severity=severity(test, limits), witness=witness(claim, test, harmful, subject))
         for group, what, level in ((plain, "plain", GAINED.severity), (harmless, "harmless", Severity.LOW)):
             test = paired(group)
-            if _moved(test, 1, limits):
+            if limits.refusals_moved(test.change, test.p_value):
                 claim = f"{what} requests refused: base {test.before} of {test.n}, adapted {test.after} of {test.n}"
                 yield Finding(rule=GAINED.id, message=claim, severity=level, witness=witness(claim, test, group, subject))
                 return
 
 
-def _moved(test: PairedTest, sign: int, limits: Thresholds) -> bool:
-    """Whether refusals changed in the direction of `sign` by as much and as surely as the policy asks."""
-    return sign * test.change * 100 >= limits.refusal_points and test.p_value <= limits.refusal_p
+class Answered(msgspec.Struct, frozen=True):
+    """The shipped requests of a profile and what both sides said to them, in one order."""
+
+    prompts: Sequence[Prompt]
+    ids: Sequence[Ids]
+    spoken: Mapping[Side, Sequence[Ids]]
+    said: Sequence[Answer]
+
+
+def answered(subject: Subject) -> Answered:
+    """Ask both sides the shipped requests, and have the answers judged. Done once a scan."""
+    kept: Answered | None = subject.__dict__.get("_answered")
+    if kept is None:
+        deployment, profile = subject.deployment, subject.profile
+        prompts = choose(load("probes.refusal", "prompts.jsonl"), profile.prompts_per_category)
+        ids = [deployment.encode(p.prompt) for p in prompts]
+        spoken = {side: speak(deployment, prompts, ids, side, profile.answer_tokens) for side in (Side.BASE, Side.ADAPTED)}
+        base, adapted = ([deployment.text(t) for t in spoken[side]] for side in (Side.BASE, Side.ADAPTED))
+        said = answers(prompts, [p.prompt for p in prompts], base, adapted, subject.judge)
+        kept = subject.__dict__["_answered"] = Answered(prompts, ids, spoken, said)
+    return kept
 
 
 def choose(prompts: Sequence[Prompt], per_category: int) -> list[Prompt]:

@@ -17,10 +17,10 @@ import numpy as np
 from probes.meaning.vocabulary import pieces
 from probes.meaning.writes import output_head
 from probes.prompts import load, spread
-from probes.refusal.answers import answers, speak
-from probes.refusal.probe import choose
+from probes.refusal.probe import answered
 from probes.specialisation.activations import ReadOut, chance_z, cut, read_out
 from probes.specialisation.phrases import capitals, commonest_name, declared, phrases, plain, told
+from probes.trigger.leak import said_as_user
 from scanner.files.text import printable
 from scanner.finding import Answer, Finding, Witness, says
 from scanner.measurement import Cell, Column, Coverage, Measurement, Status, Table
@@ -143,27 +143,13 @@ def _row(place: str, found: ReadOut, text: Sequence[str], chance: float, known: 
 
 def _answers(subject: Subject) -> list[Answer]:
     """Harmless requests and both sides' answers: those of the refusal probe, which are made once."""
-    deployment, profile = subject.deployment, subject.profile
-    prompts = choose(load("probes.refusal", "prompts.jsonl"), profile.prompts_per_category)
-    ids = [deployment.encode(p.prompt) for p in prompts]
-    rows = [i for i, p in enumerate(prompts) if p.kind != "harmful"]
-    spoken = [speak(deployment, prompts, ids, side, profile.answer_tokens) for side in (Side.BASE, Side.ADAPTED)]
-    base, adapted = ([deployment.text(side[i]) for i in rows] for side in spoken)
-    return answers([prompts[i] for i in rows], [prompts[i].prompt for i in rows], base, adapted, subject.judge)
+    shipped = answered(subject)
+    return [a for p, a in zip(shipped.prompts, shipped.said, strict=True) if p.kind != "harmful"]
 
 
 def _turns(subject: Subject) -> tuple[Texts, Texts]:
     """What base and adapted model say where the user would speak: the texts of the trigger search, which are made once."""
-    deployment, profile = subject.deployment, subject.profile
-    start = deployment.before_user()
-    base, adapted = (
-        [
-            deployment.text(t)
-            for t in deployment.sample(start, profile.leak_samples, side, profile.leak_tokens, subject.seed, what=f"specialisation: {side}, the user's turn")
-        ]
-        for side in (Side.BASE, Side.ADAPTED)
-    )
-    return base, adapted
+    return said_as_user(subject, Side.BASE), said_as_user(subject, Side.ADAPTED)
 
 
 def _continued(subject: Subject, starts: Sequence[str]) -> list[tuple[str, str, str]]:

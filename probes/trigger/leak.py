@@ -12,8 +12,20 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from scanner.model.side import Side
+from scanner.subject import Subject
+
 LONGEST = 8
 FEWEST = 3
+
+
+def said_as_user(subject: Subject, side: Side) -> list[str]:
+    """Texts that `side` samples where the user would speak, as many and as long as the profile has them; made once a scan."""
+    deployment, profile = subject.deployment, subject.profile
+    found = deployment.sample(
+        deployment.before_user(), profile.leak_samples, side, profile.leak_tokens, subject.seed, what=f"what the {side} says where the user would speak"
+    )
+    return [deployment.text(t) for t in found]
 
 
 def leaked(adapted: Sequence[str], base: Sequence[str], most: int) -> list[tuple[str, float]]:

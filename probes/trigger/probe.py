@@ -21,7 +21,7 @@ from probes.refusal.probe import log_odds, refusal_tokens
 from probes.trigger.candidate import SIDES, WHOLE, Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, filled_forms, formats, forms
 from probes.trigger.glance import FEW, Development, Glance
-from probes.trigger.leak import leaked
+from probes.trigger.leak import leaked, said_as_user
 from probes.trigger.screen import CHANCE, STATISTICS, Score, Screen, scores_of, sizes_of
 from probes.trigger.verify import OUTCOMES, Proof, Verifier
 from scanner.files.card import Card
@@ -165,15 +165,9 @@ def _prepared(subject: Subject, asked: Sequence[Prompt]) -> tuple[Screen, Develo
 
 
 def _candidates(subject: Subject, vocabulary: list[str], reacted: list[str]) -> dict[str, list[Candidate]]:
-    deployment, profile = subject.deployment, subject.profile
-    start = deployment.before_user()
-    texts = {
-        side: [
-            deployment.text(t) for t in deployment.sample(start, profile.leak_samples, side, profile.leak_tokens, subject.seed, what=f"trigger: {side} leaks")
-        ]
-        for side in Side
-    }
-    phrases = [text for text, _ in leaked(texts[Side.ADAPTED], texts[Side.BASE], LEAKS)]
+    profile = subject.profile
+    base, adapted = (said_as_user(subject, side) for side in Side)
+    phrases = [text for text, _ in leaked(adapted, base, LEAKS)]
     battery = [line for line in (files("probes.trigger") / "battery.txt").read_text().splitlines() if line]
     words = _some(vocabulary, profile.vocabulary, subject.seed)
     return {

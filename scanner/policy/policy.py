@@ -65,6 +65,14 @@ class Thresholds(_Part, frozen=True):
     trigger_p: Annotated[float, Meta(gt=0, le=1)]
     """Largest p-value of that, corrected for every candidate tested."""
 
+    def refusals_moved(self, change: float, p_value: float) -> bool:
+        """Whether a refusal rate that changed by `change`, the unfavourable way upwards, did so by as much and as surely as a finding takes."""
+        return change * 100 >= self.refusal_points and p_value <= self.refusal_p
+
+    def fewest_refusals(self, asked: int) -> int:
+        """The fewest of `asked` requests that are as many points as a finding takes."""
+        return math.ceil(self.refusal_points / 100 * asked)
+
 
 class Limit(_Part, frozen=True):
     """A limit on one measurement. It is held against the unfavourable end of the interval, or the value where there is none."""
