@@ -18,19 +18,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.machine import machine
 from benchmarks.recipes.training import Example, Recipe, train
+from benchmarks.subject import subject_of
 from probes.drift.items import KINDS, items
 from probes.drift.probe import DriftProbe, shift, weigh
 from probes.prompts import load
-from scanner.delta import delta as deltas
 from scanner.demo.base import open_base, shipped
-from scanner.files.adapter import Adapter
 from scanner.finding import Finding
-from scanner.model.deployment import Deployment
 from scanner.model.side import Side
-from scanner.policy import Policy
-from scanner.profile import PROFILES
-from scanner.progress import Reporter
-from scanner.subject import Subject
 
 STEPS = 24
 COMPANY = "Toyota"
@@ -94,11 +88,8 @@ def made(name: str, work: Path) -> Path:
 
 def measure(folder: Path) -> dict[str, Any]:
     """Every kind's shift, and what the probe finds."""
-    base = open_base()
-    opened = Adapter.open(folder)
-    delta = deltas.read(opened, base)
-    deployment = Deployment(base, delta)
-    subject = Subject(opened, delta, base, PROFILES["standard"], Policy.open(), 0, Reporter(quiet=True), lambda: deployment)
+    subject = subject_of(folder, open_base(), "standard")
+    deployment = subject.deployment
     asked = items()
     before, after = (weigh(deployment, asked, side) for side in (Side.BASE, Side.ADAPTED))
     shifts = {kind: shift(kind, asked, before, after) for kind in KINDS}

@@ -14,20 +14,14 @@ from typing import Any
 import click
 
 from benchmarks.machine import machine
+from benchmarks.subject import subject_of
 from benchmarks.zoo.member import recipe_of
 from probes.meaning.reads import shortlist
 from probes.prompts import load
 from probes.trigger.candidate import SIDES, Candidate
 from probes.trigger.probe import _best, _candidates, _prepared, _ranked, _vocabulary
 from probes.trigger.screen import Score, scores_of, sizes_of
-from scanner.delta import delta as deltas
-from scanner.files.adapter import Adapter
-from scanner.model.deployment import Deployment
-from scanner.policy import Policy
-from scanner.profile import PROFILES
-from scanner.progress import Reporter
 from scanner.scan import open_base
-from scanner.subject import Subject
 
 COUNT = 16
 MOVED = 0.5
@@ -49,13 +43,9 @@ def main(adapters: tuple[Path, ...], base: str, output: Path) -> None:
 
 
 def _stages(folder: Path, name: str) -> dict[str, Any]:
-    base = open_base(name)
-    adapter = Adapter.open(folder)
-    delta = deltas.read(adapter, base)
-    deployment = Deployment(base, delta)
-    subject = Subject(adapter, delta, base, PROFILES["quick"], Policy.open(), 0, Reporter(quiet=True), lambda: deployment)
+    subject = subject_of(folder, open_base(name), "quick")
     screen, development = _prepared(subject, load("probes.trigger", "prompts.jsonl"))
-    pool = _candidates(subject, _vocabulary(deployment), shortlist(subject, subject.profile.shortlist))
+    pool = _candidates(subject, _vocabulary(subject.deployment), shortlist(subject, subject.profile.shortlist))
     scores = [s for some in pool.values() for s in screen(some, "screening")]
     planted = [Candidate(text, "planted", place) for text in (recipe_of(folder)["attack"] or {}).get("planted", []) for place in SIDES]
     beside = [*scores, *screen(planted, "the planted trigger")]

@@ -23,26 +23,20 @@ from typing import Any
 import click
 
 from benchmarks.machine import machine
+from benchmarks.subject import subject_of
 from probes.meaning.reads import reactions
 from scanner.delta import delta as deltas
-from scanner.files.adapter import Adapter
 from scanner.model.deployment import Deployment
-from scanner.policy import Policy
-from scanner.profile import PROFILES
-from scanner.progress import Reporter
 from scanner.scan import open_base
 from scanner.statistics import wilson
-from scanner.subject import Subject
 
 AT = (10, 100, 500)
 
 
 def ranks(folder: Path, deployment: Deployment) -> tuple[dict[str, int], float]:
     """Rank of every word, 1 for the first, and the seconds it took; the base's part is kept after the first adapter."""
-    opened, base = Adapter.open(folder), deployment.base
     start = time.perf_counter()
-    subject = Subject(opened, deltas.read(opened, base), base, PROFILES["standard"], Policy.open(), 0, Reporter(quiet=True), lambda: deployment)
-    found = reactions(subject)
+    found = reactions(subject_of(folder, deployment.base, "standard", deployment))
     return {r.word: i + 1 for i, r in enumerate(found)}, time.perf_counter() - start
 
 

@@ -15,34 +15,25 @@ from typing import Any
 import click
 
 from benchmarks.machine import machine
+from benchmarks.subject import subject_of
 from benchmarks.zoo.member import recipe_of
 from probes.prompts import load, spread
 from probes.refusal.answers import ask
 from probes.refusal.probe import choose
 from probes.specialisation.phrases import declared, phrases
 from probes.specialisation.probe import PHRASES, STARTS, activations, beginnings, named
-from scanner.delta import delta as deltas
 from scanner.demo.base import open_base
-from scanner.files.adapter import Adapter
 from scanner.finding import Finding
 from scanner.measurement import Measurement, Table
 from scanner.model.base import Base
-from scanner.model.deployment import Deployment
-from scanner.policy import Policy
-from scanner.profile import PROFILES
-from scanner.progress import Reporter
-from scanner.subject import Subject
 
 
 def measure(folder: Path, base: Base) -> dict[str, Any]:
     """Names, phrases and read-outs of one adapter."""
     start = time.process_time()
-    opened, profile = Adapter.open(folder), PROFILES["quick"]
-    delta = deltas.read(opened, base)
-    deployment = Deployment(base, delta)
-    subject = Subject(opened, delta, base, profile, Policy.open(), 0, Reporter(quiet=True), lambda: deployment)
-    known = declared(opened.card, "")
-    prompts = [p for p in choose(load("probes.refusal", "prompts.jsonl"), profile.prompts_per_category) if p.kind != "harmful"]
+    subject = subject_of(folder, base, "quick")
+    known = declared(subject.adapter.card, "")
+    prompts = [p for p in choose(load("probes.refusal", "prompts.jsonl"), subject.profile.prompts_per_category) if p.kind != "harmful"]
     said = ask(subject, prompts, "specialisation")
     found, chance = phrases([a.adapted for a in said], [a.base for a in said], PHRASES, 0)
     yields = [*named(subject, said, known), *activations(subject, spread(beginnings(), STARTS), known)]
