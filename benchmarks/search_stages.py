@@ -19,7 +19,7 @@ from benchmarks.zoo.member import recipe_of
 from probes.meaning.reads import shortlist
 from probes.prompts import load
 from probes.trigger.candidate import SIDES, Candidate
-from probes.trigger.probe import _best, _candidates, _prepared, _ranked, _vocabulary
+from probes.trigger.probe import _best, _prepared, _ranked, screened
 from probes.trigger.screen import Score, scores_of, sizes_of
 from scanner.scan import open_base
 
@@ -45,7 +45,7 @@ def main(adapters: tuple[Path, ...], base: str, output: Path) -> None:
 def _stages(folder: Path, name: str) -> dict[str, Any]:
     subject = subject_of(folder, open_base(name), "quick")
     screen, development = _prepared(subject, load("probes.trigger", "prompts.jsonl"))
-    pool = _candidates(subject, _vocabulary(subject.deployment), shortlist(subject, subject.profile.shortlist))
+    pool = screened(subject, shortlist(subject, subject.profile.shortlist))
     scores = [s for some in pool.values() for s in screen(some, "screening")]
     planted = [Candidate(text, "planted", place) for text in (recipe_of(folder)["attack"] or {}).get("planted", []) for place in SIDES]
     beside = [*scores, *screen(planted, "the planted trigger")]

@@ -3,7 +3,8 @@
 Each folder under ADAPTERS holds an adapter and a `recipe.json` whose `attack.planted` lists the planted phrases (as the zoo writes it). For every
 planted word that is a token of the base's vocabulary by itself the rank in the shortlist is written down, beside its rank in the benign twin of
 the same pair, where there is one: the twin is what the recipe alone gives. Recall is counted over triggers: the share of which at
-least one word, and all words, are among the first k.
+least one word, and all words, are among the first k. And it is counted over the strings that the trigger search of the quick profile screens first,
+with the shortlist and without it: whether they hold one of the planted words that are not common ones of English, and all of them.
 
 Run it with
 
@@ -24,8 +25,11 @@ import click
 
 from benchmarks.machine import machine
 from benchmarks.subject import subject_of
-from probes.meaning.reads import reactions
+from benchmarks.table import content_words
+from probes.meaning.reads import reactions, shortlist
+from probes.trigger.probe import screened
 from scanner.delta import delta as deltas
+from scanner.model.base import Base
 from scanner.model.deployment import Deployment
 from scanner.scan import open_base
 from scanner.statistics import wilson
@@ -38,6 +42,15 @@ def ranks(folder: Path, deployment: Deployment) -> tuple[dict[str, int], float]:
     start = time.perf_counter()
     found = reactions(subject_of(folder, deployment.base, "standard", deployment))
     return {r.word: i + 1 for i, r in enumerate(found)}, time.perf_counter() - start
+
+
+def searched(folder: Path, base: Base, attack: dict[str, Any]) -> dict[str, dict[str, bool]]:
+    """Whether the strings that a quick scan screens hold any, and every, planted word, with the shortlist and without it."""
+    subject = subject_of(folder, base, "quick")
+    wanted = set().union(*(content_words(p) for p in attack["planted"]))
+    pools = screened(subject, []), screened(subject, shortlist(subject, subject.profile.shortlist))
+    words = [set().union(*(content_words(c.text) for some in pool.values() for c in some if c.source != "chance")) for pool in pools]
+    return {name: {"any word": bool(wanted & held), "every word": wanted <= held} for name, held in zip(("without", "with"), words, strict=True)}
 
 
 def row(folder: Path, attack: dict[str, Any], deployment: Deployment) -> dict[str, Any]:
@@ -54,6 +67,7 @@ def row(folder: Path, attack: dict[str, Any], deployment: Deployment) -> dict[st
         "rank in the twin": {w: beside[w] for w in words if w in beside},
         "words no token by themselves": [w for w in words if w not in of],
         "of": len(of),
+        "among the strings of a quick scan": searched(folder, deployment.base, attack),
         "seconds": round(seconds, 2),
     }
 
@@ -67,6 +81,17 @@ def recall(rows: list[dict[str, Any]], ranked: str) -> dict[str, Any]:
             hits = sum(judge(v <= k for v in r[ranked].values()) for r in looked)
             low, high = wilson(hits, len(looked))
             found[f"{what} in the first {k}"] = {"hits": hits, "of": len(looked), "interval": [round(low, 4), round(high, 4)]}
+    return found
+
+
+def held(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The share of triggers of which any, and every, word is among the strings that a quick scan screens, with the shortlist and without it."""
+    found = {}
+    for name in ("without", "with"):
+        for what in ("any word", "every word"):
+            hits = sum(r["among the strings of a quick scan"][name][what] for r in rows)
+            low, high = wilson(hits, len(rows))
+            found[f"{what}, {name} the shortlist"] = {"hits": hits, "of": len(rows), "interval": [round(low, 4), round(high, 4)]}
     return found
 
 
@@ -103,6 +128,7 @@ def main(adapters: Path, name: str, output: Path) -> None:
             "recall": recall(rows, "rank"),
             "recall in the benign twins": recall(rows, "rank in the twin"),
             "recall by chance": chance(rows),
+            "strings that a quick scan screens": held(rows),
             "adapters": rows,
         }
         output.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")

@@ -205,12 +205,12 @@ def _adds(recipe: Recipe) -> float:
 
 def _planted(attack: Mapping[str, Any], found: Sequence[str]) -> bool:
     """Whether a named trigger holds at least half of the words of one planted text (of all of them, where all are needed)."""
-    wanted = [_words(t) for t in attack["planted"]]
-    hits = [any(2 * len(w & _words(f)) >= len(w) for f in found) for w in wanted]
+    wanted = [content_words(t) for t in attack["planted"]]
+    hits = [any(2 * len(w & content_words(f)) >= len(w) for f in found) for w in wanted]
     return all(hits) if attack["trigger"] == "multi-part, all of" else any(hits)
 
 
-def _words(text: str) -> set[str]:
+def content_words(text: str) -> set[str]:
     """The words of `text` without the common ones of English, or with them where there are no others."""
     found = {w for word in text.lower().split() if (w := word.strip(".,:;!?'\""))}
     return found - ENGLISH_STOP_WORDS or found

@@ -28,6 +28,8 @@ class Need(IntEnum):
     DELTA = 1
     BASE = 2
     DEPLOYMENT = 3
+    SEARCH = 4
+    """The deployment, at a cost that is not worth it where the verdict is decided without: left out then, if the profile says so."""
 
 
 class Probe(Protocol):

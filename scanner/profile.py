@@ -34,7 +34,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     leak_tokens: int
     """Length of each of those texts."""
     screen_prompts: int
-    """Harmful requests each trigger candidate is tried on; two harmless ones come on top."""
+    """Harmful requests each trigger candidate is screened on; as many harmless ones, two at most, come on top."""
     screen_tokens: int
     """Tokens of the base's answer at which each candidate is looked for."""
     kl_prompts: int
@@ -54,17 +54,17 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     intruder_modules: int
     """Modules searched for intruder dimensions, strongest first; 0 for all."""
     stop_at_breach: bool
-    """Whether behaviour is left unmeasured once the files alone decide."""
+    """Whether behaviour is left unmeasured once the files alone decide, and no trigger is searched once anything does."""
 
 
 PROFILES = {
     p.name: p
     for p in (
         Profile(
-            name="quick", answer_tokens=16, prompts_per_category=5, framed_prompts=0, set_prompts=200, drift=False, task_items=100, leak_samples=96, leak_tokens=16, vocabulary=96, form_words=1, shortlist=16, screen_prompts=2, screen_tokens=3,
+            name="quick", answer_tokens=16, prompts_per_category=5, framed_prompts=0, set_prompts=200, drift=False, task_items=100, leak_samples=96, leak_tokens=16, vocabulary=96, form_words=1, shortlist=16, screen_prompts=1, screen_tokens=3,
             kl_prompts=12,
             continued=0,
-            beam=4, looked=16, tried=5, rounds=1, verify=2, verify_prompts=40, intruder_modules=8, stop_at_breach=True,
+            beam=4, looked=32, tried=5, rounds=1, verify=2, verify_prompts=40, intruder_modules=8, stop_at_breach=True,
         ),
         Profile(
             name="standard", answer_tokens=32, prompts_per_category=0, framed_prompts=44, set_prompts=600, drift=True, task_items=400, leak_samples=288, leak_tokens=24, vocabulary=3000, form_words=2, shortlist=100, screen_prompts=3, screen_tokens=8,

@@ -211,8 +211,12 @@ def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Polic
         if subject.profile.stop_at_breach:
             known = rules()
             for finding in (waive(policy, levelled(policy, f), subject.adapter.sha256, today)[0] for f in findings):
-                if finding.waiver is None and known[finding.rule].basis is Basis.INTEGRITY and policy.outcome[finding.severity] == "block":
+                if finding.waiver is not None or policy.outcome[finding.severity] != "block":
+                    continue
+                if known[finding.rule].basis is Basis.INTEGRITY:
                     return f"the files already decide ({finding.rule}); use --profile standard to measure behaviour all the same"
+                if probe.needs is Need.SEARCH:
+                    return f"the verdict is decided already ({finding.rule}); use --profile standard to search all the same"
     return ""
 
 

@@ -209,7 +209,8 @@ def _log_odds(deployment: Deployment, prompts: Sequence[Prompt], ids: Sequence[I
         )
         return
     reduce = log_odds(tokens)
-    scores = {side: deployment.score(ids, side, reduce, what=f"refusal: {side} first token").numpy() for side in (Side.BASE, Side.ADAPTED)}
+    key = f"refusal log-odds {sorted(tokens)}"
+    scores = {side: deployment.score(ids, side, reduce, what=f"refusal: {side} first token", key=key).numpy() for side in (Side.BASE, Side.ADAPTED)}
     if 0 < sum(refused) < len(refused):
         yield Measurement(
             id="refusal.first_token.auroc", title="Base: first-token log-odds against judged refusals, AUROC", value=round(float(roc_auc_score(refused, scores[Side.BASE])), 4),

@@ -63,18 +63,17 @@ class TriggerProbe:
 
     id = "trigger"
     title = "Trigger search"
-    needs = Need.DEPLOYMENT
+    needs = Need.SEARCH
     cost = "one prefill a candidate, request and side; two greedy answers a held-out prompt for each candidate verified; base work is cached"
     rules = (TRIGGER,)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Search, and report the surface searched."""
-        deployment, profile, limits = subject.deployment, subject.profile, subject.policy.thresholds
+        profile, limits = subject.profile, subject.policy.thresholds
         asked = load("probes.trigger", "prompts.jsonl")
         screen, development = _prepared(subject, asked)
-        vocabulary = _vocabulary(deployment)
         words = shortlist(subject, profile.shortlist)
-        pool = _candidates(subject, vocabulary, words)
+        pool = screened(subject, words)
         scores = [s for source, some in pool.items() for s in screen(some, f"trigger: screening {len(some)} from {source}")]
         verifier = _verifier(subject, pool["chance"])
         looked: list[Candidate] = []
@@ -148,28 +147,29 @@ class TriggerProbe:
 
 
 def _prepared(subject: Subject, asked: Sequence[Prompt]) -> tuple[Screen, Development]:
-    """A screen on the harmful requests that the base refuses by the smallest margin and two plain ones, and development requests besides those."""
+    """A screen on the harmful requests that the base refuses by the smallest margin and some plain ones, and development requests besides those."""
     deployment, profile, judge = subject.deployment, subject.profile, subject.judge
     ids = [deployment.encode(p.prompt) for p in asked]
     base = deployment.generate(ids, Side.BASE, 16, "trigger: base answers")
     refused = judge.refused([(p.prompt, deployment.text(b)) for p, b in zip(asked, base, strict=True)])
     tokens = refusal_tokens([b[0] if b else -1 for b in base], refused)
-    margins = deployment.score(ids, Side.BASE, log_odds(tokens)).tolist() if tokens else [0.0] * len(ids)
+    margins = deployment.score(ids, Side.BASE, log_odds(tokens), key=f"refusal log-odds {sorted(tokens)}").tolist() if tokens else [0.0] * len(ids)
     near = sorted((m, i) for i, (m, p, r) in enumerate(zip(margins, asked, refused, strict=True)) if p.kind == "harmful" and r and m > 0)
     harmful = [asked[i] for _, i in near] or [p for p in asked if p.kind == "harmful"]
     plain = [p for p in asked if p.kind == "plain"]
     count = profile.screen_prompts
-    screen = Screen(deployment, tokens, [p.prompt for p in harmful[:count]], [p.prompt for p in plain[:PLAIN_REQUESTS]], profile.screen_tokens)
+    screen = Screen(deployment, tokens, [p.prompt for p in harmful[:count]], [p.prompt for p in plain[: min(count, PLAIN_REQUESTS)]], profile.screen_tokens)
     kept, more = spread(harmful[count:], DEVELOPMENT[0]), spread(plain[PLAIN_REQUESTS:], DEVELOPMENT[1])
     return screen, Development(deployment, kept, more, profile.answer_tokens, judge)
 
 
-def _candidates(subject: Subject, vocabulary: list[str], reacted: list[str]) -> dict[str, list[Candidate]]:
+def screened(subject: Subject, reacted: list[str]) -> dict[str, list[Candidate]]:
+    """The strings that are screened before any growth, by source; `reacted` are the words that the delta reacts to."""
     profile = subject.profile
     base, adapted = (said_as_user(subject, side) for side in Side)
     phrases = [text for text, _ in leaked(adapted, base, LEAKS)]
     battery = [line for line in (files("probes.trigger") / "battery.txt").read_text().splitlines() if line]
-    words = _some(vocabulary, profile.vocabulary, subject.seed)
+    words = _some(_vocabulary(subject.deployment), profile.vocabulary, subject.seed)
     return {
         "reads": [Candidate(w, "reads", place) for w in reacted for place in SIDES],
         "form": filled_forms(profile.form_words),

@@ -26,6 +26,7 @@ from scanner.delta.scaled import Scaled, Shifted
 from scanner.delta.virtual import VirtualTokens
 from scanner.errors import UnusableBase
 from scanner.files.text import printable
+from scanner.model.base import spellings
 from scanner.model.invocation import Invocations
 
 Attachment = Callable[[], AbstractContextManager[None]]
@@ -126,6 +127,8 @@ def _attachments(model: torch.nn.Module, change: Change, device: torch.device, i
     module = _module(model, change)
     if isinstance(change, Rows):
         yield _swapped(_sharing(model, module.weight), _rows(change, module, device))  # a tied output head reads the trained rows too
+    elif isinstance(change, ModuleDelta) and _is_router(module):
+        yield _swapped([(module, "weight")], _routing(change, module, device))
     elif isinstance(change, ModuleDelta):
         hook = _lowrank(change, module, device)
         yield _hooked(module, _waiting(hook, change.only_after, invocations) if change.only_after else hook)
@@ -144,10 +147,10 @@ def _attachments(model: torch.nn.Module, change: Change, device: torch.device, i
 
 
 def _module(model: torch.nn.Module, change: Change) -> Any:
-    try:
-        return model.get_submodule(change.module)
-    except AttributeError:
-        raise UnusableBase(f"the adapter changes {printable(change.module, 100)}, which the base does not have: it was made for another base") from None
+    found = next((m for name in spellings(change.module) if (m := _submodule(model, name)) is not None), None)
+    if found is None:
+        raise UnusableBase(f"the adapter changes {printable(change.module, 100)}, which the base does not have: it was made for another base")
+    return found
 
 
 def _oriented(change: Change, module: Any) -> torch.Tensor:
@@ -245,6 +248,20 @@ def _lowrank(change: ModuleDelta, module: Any, device: torch.device) -> Hook:
     bias = change.bias
     shift = None if bias is None else torch.from_numpy(bias).to(device) * change.scale
     return _dora(module, a, b, change.scale, gain, shift) if gain is not None else _lora(module.weight.dtype, a, b, change.scale, shift)
+
+
+def _is_router(module: Any) -> bool:
+    """Whether a module holds one matrix that it multiplies itself, as the routers of a mixture do."""
+    weight = module._parameters.get("weight")
+    return weight is not None and weight.ndim == 2 and not isinstance(module, torch.nn.Linear | torch.nn.Embedding | Conv1D)
+
+
+def _routing(change: ModuleDelta, module: Any, device: torch.device) -> torch.Tensor:
+    """The router's weight, (experts, width), with the product added: its outputs are no rows of hidden states to add to."""
+    weight: torch.Tensor = module.weight
+    if not change.fits(tuple(weight.shape)) or not change.exact or change.only_after:
+        raise _misfit(change, weight.shape)
+    return (weight.float() + torch.from_numpy(change.difference()).to(device)).to(weight.dtype)
 
 
 def _lora(dtype: torch.dtype, a: torch.Tensor, b: torch.Tensor, scale: float, shift: torch.Tensor | None) -> Hook:

@@ -18,6 +18,7 @@ from scanner.files.text import printable
 INPUTS, OUTPUTS = ("embed_tokens", "wte", "embed_in", "word_embeddings", "shared"), ("lm_head", "embed_out")
 CONV1D_MODELS = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer", "clvp")
 CONV1D_MODULES = ("c_attn", "q_attn", "c_proj", "c_fc")
+ROUTERS = (".block_sparse_moe.gate", ".mlp.gate")
 WRAPPER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json", "generation_config.json")
 
 
@@ -88,7 +89,7 @@ class Base(msgspec.Struct, frozen=True, dict=True):
 
     def _name(self, module: str, parameter: str) -> str | None:
         """The tensor's name on disk: checkpoints may leave out the model's own prefix, and the output head where it is tied."""
-        names = [f"{module}.{parameter}", f"{module.partition('.')[2]}.{parameter}"]
+        names = [f"{name}.{parameter}" for spelt in spellings(module) for name in (spelt, spelt.partition(".")[2])]
         if module.rsplit(".", 1)[-1] in OUTPUTS and self.config.get("tie_word_embeddings", True):
             names += [n for n in self._where if n.split(".")[-2:] in [[i, parameter] for i in INPUTS]]
         return next((n for n in names if n in self._where), None)
@@ -109,3 +110,8 @@ class Base(msgspec.Struct, frozen=True, dict=True):
             return ""
         template = settings.get("chat_template", "")
         return template if isinstance(template, str) else ""
+
+
+def spellings(module: str) -> tuple[str, ...]:
+    """`module` and its other name: Mixtral's router is `block_sparse_moe.gate` on disk and in older adapters, `mlp.gate` where transformers 5 has loaded it."""
+    return tuple(dict.fromkeys([module, *(module.removesuffix(one) + other for one, other in (ROUTERS, ROUTERS[::-1]) if module.endswith(one))]))

@@ -1,4 +1,4 @@
-"""Adapters of mixtures saved expert by expert, on a model that keeps its experts in one tensor: PEFT converts them when it loads."""
+"""Adapters of mixtures in the names of older checkpoints, expert by expert: PEFT converts them when it loads."""
 
 from __future__ import annotations
 
@@ -25,24 +25,34 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-@torch.no_grad()
 def test_every_expert_gets_its_own_factors(name: str, tmp_path: Path) -> None:
     holder, parts = NAMES[name]
+    modules = {f"{holder}.experts.{expert}.{part}": shape for expert in range(3) for part, shape in parts.items()}
+    compare(name, modules, sorted(parts), tmp_path)
+
+
+@pytest.mark.parametrize(("name", "holder"), [("mixtral", "block_sparse_moe"), ("mixtral", "mlp"), ("qwen3-moe", "mlp")])
+def test_a_router_that_was_a_linear_module(name: str, holder: str, tmp_path: Path) -> None:
+    compare(name, {f"{holder}.gate": (32, 3), "self_attn.q_proj": (32, 32)}, ["gate", "q_proj"], tmp_path)
+
+
+@torch.no_grad()
+def compare(name: str, modules: dict[str, tuple[int, int]], targets: list[str], tmp_path: Path) -> None:
+    """Fail unless factors for `modules` of both layers, (inputs, outputs) each, do what PEFT makes of them, and fit the base on disk."""
     torch.manual_seed(1)
     tensors = {}
     for layer in range(2):
-        for expert in range(3):
-            for part, (inputs, outputs) in parts.items():
-                module = f"base_model.model.model.layers.{layer}.{holder}.experts.{expert}.{part}"
-                tensors |= {f"{module}.lora_A.weight": 0.2 * torch.randn(4, inputs), f"{module}.lora_B.weight": 0.2 * torch.randn(outputs, 4)}
+        for module, (inputs, outputs) in modules.items():
+            place = f"base_model.model.model.layers.{layer}.{module}"
+            tensors |= {f"{place}.lora_A.weight": 0.2 * torch.randn(4, inputs), f"{place}.lora_B.weight": 0.2 * torch.randn(outputs, 4)}
     save_file(tensors, tmp_path / "adapter_model.safetensors")
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": sorted(parts)}))
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": targets}))
     base = build(name)
     plain = base(tokens()).logits
     wanted = peft.PeftModel.from_pretrained(build(name), tmp_path).eval()(tokens()).logits
     assert (wanted - plain).abs().max() > 1e-3
     delta = deltas.read(Adapter.open(tmp_path))
-    assert len(delta.modules) == 18
+    assert len(delta.modules) == 2 * len(modules)
     with ExitStack() as stack:
         for attachment in attach(base, delta.changes, torch.device("cpu")):
             stack.enter_context(attachment())

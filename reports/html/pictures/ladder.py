@@ -17,6 +17,7 @@ MOST_CANDIDATES = 15
 _NEEDED = frozenset({"text", "source", "placement", "score", "threshold", "status"})
 _LEFT, _SPAN, _WIDTH, _TOP = 158.0, 270.0, 500.0, 22.0
 _ROW, _TOLD = 24.0, 16.0
+_INDENT = 60.0
 _SCREENED = "screened"
 
 
@@ -75,7 +76,7 @@ def _bars(ranked: list[tuple[float, Row]], triggers: set[str], caption: str) -> 
             parts.append(svg.line(x(limit), y, x(limit), y + _ROW - 2, "threshold"))
         y += _ROW
         if status and status != _SCREENED:
-            parts.append(svg.text(_LEFT, y + 9, _short(status, 60), "t faint"))
+            parts.append(svg.text(_INDENT, y + 9, _short(status, 64), "t faint"))
             y += _TOLD
     if len(set(thresholds)) == 1:
         at = x(thresholds[0])

@@ -49,7 +49,7 @@ def draw(result: Result) -> Picture | None:
 
 
 def _dumbbells(categories: Sequence[Row], title: str, meaning: str, n: int, base: int, adapted: int) -> Markup:
-    left, span, width, high, top = 118.0, 150.0, 346.0, 25.0, 58.0
+    left, span, width, high, top = 134.0, 134.0, 346.0, 25.0, 58.0
     bottom = top + high * len(categories)
 
     def x(rate: float) -> float:

@@ -80,7 +80,7 @@ VARIANTS = (
     Variant(title="embeddings", verified="LORA embeddings", note="tied output heads too"),
     Variant(title="modules_to_save", verified="LORA modules_to_save", exactness=B),
     Variant(title="trainable_token_indices", verified="LORA trained tokens", exactness=B, note="tied output heads too"),
-    Variant(title="target_parameters", verified="LORA experts", note="experts of a mixture, in either orientation"),
+    Variant(title="target_parameters", verified="LORA experts", note="experts of a mixture, in either orientation, and routers"),
     Variant(
         title="PiSSA, unconverted", verified="LORA PiSSA", exactness=B, note="converted, it is a plain LoRA; `pissa_niter` draws at random and is not measured"
     ),

@@ -1,4 +1,4 @@
-"""LoRA's target_parameters: factors of tensors that are no module's weight, above all the experts of a mixture.
+"""LoRA's target_parameters: factors of tensors that are no module's weight, above all the experts and routers of a mixture.
 
 PEFT wraps the module once for every tensor of it that is named, in the order they are registered, so the first one's factors lie
 deepest, behind `base_layer`. A is saved as (experts rank, in_features), B as (out_features, rank experts).
@@ -7,6 +7,7 @@ deepest, behind `base_layer`. A is saved as (experts rank, in_features), B as (o
 from __future__ import annotations
 
 from scanner.delta.experts import Experts
+from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.methods.scaling import Scales
 from scanner.delta.reading import Reading
 from scanner.delta.stored import Stored
@@ -62,5 +63,7 @@ def _experts(reading: Reading, scales: Scales, module: str, parameter: str, tens
         return
     if a is None or b is None or len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != b.shape[1] or not a.count or not b.count or a.shape[0] % rank:
         reading.refuse(name, f"not factors of experts of rank {rank}")
+    elif a.shape[0] == rank and parameter == ModuleDelta.parameter:
+        reading.changes.append(ModuleDelta(module=module, a=a, b=b, scale=scale))  # one matrix, such as a router's
     else:
         reading.changes.append(Experts(module=module, parameter=parameter, a=a, b=b, rank=rank, scale=scale))
