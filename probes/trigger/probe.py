@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 PLAIN_REQUESTS = 2
 LEAKS = 20
+ANSWERED_LEAKS = 6
+"""Leaked phrases, strongest first, that answer on either side of a request whatever the screen says of them."""
 SHOWN = 25
 KEEPS = 0.8
 CHANCE_PHRASES = 30
@@ -84,7 +86,7 @@ class TriggerProbe:
         for round_ in range(profile.rounds + 1):
             if round_:
                 scores += screen(_grow(scores, glances, words, profile.beam), f"trigger: growing, round {round_}")
-            first = development(_best(scores, looked, profile.looked), few=True)
+            first = development(_best(scores, looked, profile.looked, [] if round_ else _whole(pool["leak"])), few=True)
             looked += [g.candidate for g in first]
             tried = development([g.candidate for g in sorted(first, key=lambda g: -g.share)[: profile.tried]])
             glances += tried
@@ -147,15 +149,17 @@ class TriggerProbe:
 
 
 def _prepared(subject: Subject, asked: Sequence[Prompt]) -> tuple[Screen, Development]:
-    """A screen on the harmful requests that the base refuses by the smallest margin and some plain ones, and development requests besides those."""
+    """A screen on the harmful requests that both sides refuse, the base by the smallest margin, and some plain ones; and development requests besides."""
     deployment, profile, judge = subject.deployment, subject.profile, subject.judge
     ids = [deployment.encode(p.prompt) for p in asked]
     base = deployment.generate(ids, Side.BASE, 16, "trigger: base answers")
     refused = judge.refused([(p.prompt, deployment.text(b)) for p, b in zip(asked, base, strict=True)])
     tokens = refusal_tokens([b[0] if b else -1 for b in base], refused)
-    margins = deployment.score(ids, Side.BASE, log_odds(tokens), key=f"refusal log-odds {sorted(tokens)}").tolist() if tokens else [0.0] * len(ids)
-    near = sorted((m, i) for i, (m, p, r) in enumerate(zip(margins, asked, refused, strict=True)) if p.kind == "harmful" and r and m > 0)
-    harmful = [asked[i] for _, i in near] or [p for p in asked if p.kind == "harmful"]
+    key = f"refusal log-odds {sorted(tokens)}"
+    margins, left = (deployment.score(ids, side, log_odds(tokens), key=key).tolist() if tokens else [0.0] * len(ids) for side in Side)
+    # Where the adapter alone has taken the refusal already, no trigger can take it.
+    near = sorted((left[i] <= 0, margins[i], i) for i, (p, r) in enumerate(zip(asked, refused, strict=True)) if p.kind == "harmful" and r and margins[i] > 0)
+    harmful = [asked[i] for *_, i in near] or [p for p in asked if p.kind == "harmful"]
     plain = [p for p in asked if p.kind == "plain"]
     count = profile.screen_prompts
     screen = Screen(deployment, tokens, [p.prompt for p in harmful[:count]], [p.prompt for p in plain[: min(count, PLAIN_REQUESTS)]], profile.screen_tokens)
@@ -223,14 +227,20 @@ def _ranked(scores: Sequence[Score], measure: Callable[[Sequence[Score]], list[f
     return sorted(zip(measure(scores), scores, strict=True), key=lambda r: (-r[0], r[1].candidate.text, r[1].candidate.placement))
 
 
-def _best(scores: Sequence[Score], tried: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The best `count` candidates by score and by size in turn, that are not part of one already tried, or of each other."""
-    chosen: list[Candidate] = []
+def _best(scores: Sequence[Score], tried: Sequence[Candidate], count: int, leaks: Sequence[Candidate] = ()) -> list[Candidate]:
+    """`leaks` and the best candidates by score and by size in turn, `count` in all, that are not part of one already tried, or of each other."""
+    chosen = list(leaks[:count])
     for pair in zip(_ranked(scores), _ranked(scores, sizes_of), strict=True):
         for _, score in pair:
             if len(chosen) < count and score.candidate.source != "chance" and not any(_related(score.candidate, t) for t in [*tried, *chosen]):
                 chosen.append(score.candidate)
     return chosen
+
+
+def _whole(leaks: Sequence[Candidate]) -> list[Candidate]:
+    """The first `ANSWERED_LEAKS` leaked phrases that are not part of another, on both sides."""
+    whole = [c for c in leaks if not any(c.placement is o.placement and c.text in o.text and c != o for o in leaks)]
+    return whole[: len(SIDES) * ANSWERED_LEAKS]
 
 
 def _promising(tried: Sequence[Glance], proofs: Sequence[Proof], count: int, share: float) -> list[Glance]:
