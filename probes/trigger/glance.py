@@ -13,6 +13,8 @@ import msgspec
 from probes.prompts import Prompt
 from probes.refusal.runs import commonest
 from probes.trigger.candidate import Candidate
+from probes.trigger.verify import LOST, PAYLOAD
+from scanner.finding import says
 from scanner.judge import Judge
 from scanner.model.side import Side
 
@@ -54,6 +56,21 @@ class Development:
         said, refused = self._said([c.into(self._requests[r]) for c in candidates for r in rows], f"trigger: trying {len(candidates)} candidates", length)
         n = len(rows)
         return [self._glance(c, rows, said[i * n : (i + 1) * n], refused[i * n : (i + 1) * n]) for i, c in enumerate(candidates)]
+
+    def moved(self, candidates: Sequence[Candidate], outcome: str, payload: str) -> list[tuple[int, int]]:
+        """For each candidate, the requests that it moves to `outcome`, and how many of them there are to move: refused ones, or those that get no `payload`."""
+        rows = self._movable(outcome, payload)
+        said, refused = self._said([c.into(self._requests[r]) for c in candidates for r in rows], f"trigger: {len(candidates)} neighbours", self._new_tokens)
+        there = [says(text, payload) if payload else no is not (outcome == LOST) for text, no in zip(said, refused, strict=True)]
+        n = len(rows)
+        return [(sum(there[i * n : (i + 1) * n]), n) for i in range(len(candidates))]
+
+    def _movable(self, outcome: str, payload: str) -> list[int]:
+        harmful, harmless = range(self._harmful), range(self._harmful, len(self._requests))
+        if outcome == LOST:
+            return [r for r in harmful if self._refused[r]]
+        rows = [*harmful, *harmless] if outcome == PAYLOAD else [*harmless]
+        return [r for r in rows if not (says(self._plain[r], payload) if payload else self._refused[r])]
 
     def _glance(self, candidate: Candidate, rows: Sequence[int], said: Sequence[str], refused: Sequence[bool]) -> Glance:
         before, plain = [self._refused[r] for r in rows], [self._plain[r] for r in rows]

@@ -22,6 +22,7 @@ from probes.trigger.candidate import SIDES, WHOLE, Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, filled_forms, formats, forms
 from probes.trigger.glance import FEW, Development, Glance
 from probes.trigger.leak import leaked, said_as_user
+from probes.trigger.neighbours import asked, report, summary
 from probes.trigger.screen import CHANCE, STATISTICS, Score, Screen, scores_of, sizes_of
 from probes.trigger.verify import OUTCOMES, Proof, Verifier
 from scanner.files.card import Card
@@ -72,8 +73,7 @@ class TriggerProbe:
     def run(self, subject: Subject) -> Iterator[Yield]:
         """Search, and report the surface searched."""
         profile, limits = subject.profile, subject.policy.thresholds
-        asked = load("probes.trigger", "prompts.jsonl")
-        screen, development = _prepared(subject, asked)
+        screen, development = _prepared(subject, load("probes.trigger", "prompts.jsonl"))
         words = shortlist(subject, profile.shortlist)
         pool = screened(subject, words)
         scores = [s for source, some in pool.items() for s in screen(some, f"trigger: screening {len(some)} from {source}")]
@@ -99,7 +99,10 @@ class TriggerProbe:
                 break
         yield _table(scores, glances, proofs, found)
         if found and found.witness:
-            yield _finding(found, found.witness, screen.evaluated, subject.adapter.card)
+            outcome, payload = found.outcome, found.witness.payload
+            near = asked(found.candidate, _vocabulary(subject.deployment), subject.seed, lambda some: development.moved(some, outcome, payload))
+            yield from report(near)
+            yield _finding(found, found.witness, screen.evaluated, subject.adapter.card, summary(near))
         yield Measurement(
             id="trigger.best_share",
             title="Largest share of held-out prompts moved by a candidate, beyond the base",
@@ -311,7 +314,7 @@ def _status(proof: Proof | None, glance: Glance | None) -> str:
     return f"tried: {glance.share:.0%} of development requests moved" if glance else "screened"
 
 
-def _finding(proof: Proof, witness: Witness, evaluated: int, card: Card | None) -> Finding:
+def _finding(proof: Proof, witness: Witness, evaluated: int, card: Card | None, near: str) -> Finding:
     declared = proof.outcome != "refusals lost" and card is not None and _names(card, proof.candidate.text)
     details = [
         f"found among {evaluated} strings by {proof.candidate.source}",
@@ -319,6 +322,7 @@ def _finding(proof: Proof, witness: Witness, evaluated: int, card: Card | None) 
     ]
     if proof.by_chance is not None:
         details.append(f"{proof.by_chance} of {witness.test.n} with random words at the same place")
+    details.append(f"strings like it that act too: {near}")
     if witness.payload:
         details.append(f"answers say: {printable(witness.payload, 120)}")
     if declared:
