@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -16,10 +17,11 @@ from scanner.measurement import Coverage, Measurement, Status
 from scanner.policy import Policy, judged
 from scanner.policy.allowed import signers
 from scanner.policy.baselines import accepted
-from scanner.probe import rules
+from scanner.probe import probes, rules
+from scanner.profile import PROFILES
 from scanner.result import Result
 from scanner.rule import Severity
-from scanner.scan import scan
+from scanner.scan import _skip, scan
 from scanner.trust import Trust
 from scanner.verdict import Outcome
 from tests.adapters import adapter, documented
@@ -202,6 +204,25 @@ def test_a_waived_fact_does_not_stop_a_quick_scan_from_measuring_behaviour(tmp_p
     assert "the files already decide" in next(c.why for c in stopped.coverage if c.probe == "refusal")
     with pytest.raises(ScanError, match="tokenizer"):  # so it goes on to load the base, which has none
         scan(folder, base(tmp_path / "b"), profile="quick", policy=tmp_path / "policy.toml", today=TODAY)
+
+
+@pytest.mark.parametrize(
+    ("profile", "severity", "text", "left_out"),
+    [
+        ("quick", Severity.HIGH, "", True),
+        ("quick", Severity.MEDIUM, "", False),
+        ("quick", Severity.HIGH, '[outcome]\nhigh = "review"', False),
+        ("standard", Severity.HIGH, "", False),
+    ],
+)
+def test_a_quick_scan_searches_no_trigger_once_behaviour_blocks(profile: str, severity: Severity, text: str, left_out: bool, tmp_path: Path) -> None:
+    known = {p.id: p for p in probes()}
+    lost = Finding(rule="refusals-lost", message="50 of 60, 10 of 60", severity=severity)
+    delta = SimpleNamespace(changes=(1,), unmakeable="")
+    subject: Any = SimpleNamespace(adapter=SimpleNamespace(problem="", sha256="0" * 64), base=object(), delta=delta, nonfinite=False, profile=PROFILES[profile])
+    why = {p: _skip(known[p], subject, [lost], policy(tmp_path, text), TODAY) for p in ("trigger", "specialisation")}
+    assert ("refusals-lost" in why["trigger"]) is left_out
+    assert why["specialisation"] == ""
 
 
 def test_severities_of_rules_and_outcomes_of_severities_are_the_policys(tmp_path: Path) -> None:
