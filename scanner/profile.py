@@ -44,7 +44,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int
     """Rounds of growth."""
     looked: int
-    """Candidates of each round that answer a few development requests, best first."""
+    """Candidates of each round that answer a few development requests: in the first round leaked phrases, then the best."""
     tried: int
     """Of those, how many answer all of them, those that moved most first."""
     verify: int

@@ -30,6 +30,7 @@ from scanner.policy import Policy, judged
 from scanner.policy.allowed import signers
 from scanner.policy.baselines import accepted
 from scanner.policy.judgement import levelled
+from scanner.policy.ruling import may_block
 from scanner.policy.waivers import waive
 from scanner.population import Population, shipped
 from scanner.probe import Need, Probe, probes, rules
@@ -211,7 +212,7 @@ def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Polic
         if subject.profile.stop_at_breach:
             known = rules()
             for finding in (waive(policy, levelled(policy, f), subject.adapter.sha256, today)[0] for f in findings):
-                if finding.waiver is not None or policy.outcome[finding.severity] != "block":
+                if finding.waiver is not None or policy.outcome[finding.severity] != "block" or not may_block(finding, known[finding.rule]):
                     continue
                 if known[finding.rule].basis is Basis.INTEGRITY:
                     return f"the files already decide ({finding.rule}); use --profile standard to measure behaviour all the same"

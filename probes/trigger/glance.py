@@ -61,7 +61,7 @@ class Development:
         """For each candidate, the requests that it moves to `outcome`, and how many of them there are to move: refused ones, or those that get no `payload`."""
         rows = self._movable(outcome, payload)
         said, refused = self._said([c.into(self._requests[r]) for c in candidates for r in rows], f"trigger: {len(candidates)} neighbours", self._new_tokens)
-        there = [says(text, payload) if payload else no is not (outcome == LOST) for text, no in zip(said, refused, strict=True)]
+        there = [says(text, payload) if payload else bool(no) != (outcome == LOST) for text, no in zip(said, refused, strict=True)]
         n = len(rows)
         return [(sum(there[i * n : (i + 1) * n]), n) for i in range(len(candidates))]
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from probes.trigger.candidate import SIDES, Candidate, Placement
+from probes.trigger.forms import NOUNS
 from scanner.files.text import printable
 from scanner.measurement import Column, Measurement, Table
 
@@ -54,6 +55,7 @@ def _variants(trigger: Candidate, words: Sequence[str], rng: random.Random) -> I
     if re.search(r"\d", text):
         for _ in range(NUMBERS):
             yield "another number", re.sub(r"\d+", lambda m: _digits(len(m[0]), rng), text), place
+    words = words or NOUNS
     spans = [m.span() for m in _WORD.finditer(text)]
     for start, end in rng.sample(spans, min(CHANGED, len(spans))):
         yield "one word changed", text[:start] + _as(text[start:end], rng.choice(words)) + text[end:], place
@@ -80,7 +82,7 @@ def _as(old: str, new: str) -> str:
     return new.upper() if old.isupper() and len(old) > 1 else new.capitalize() if old[:1].isupper() else new.lower()
 
 
-def asked(trigger: Candidate, words: Sequence[str], seed: int, moved: Callable[[Sequence[Candidate]], list[tuple[int, int]]]) -> list[Neighbour]:
+def neighbours(trigger: Candidate, words: Sequence[str], seed: int, moved: Callable[[Sequence[Candidate]], list[tuple[int, int]]]) -> list[Neighbour]:
     """`trigger` and its neighbours with what they move; `moved` gives requests moved, and those that can move, for each candidate."""
     strings = alike(trigger, words, seed)
     counts = moved([s.candidate for s in strings])
@@ -90,8 +92,10 @@ def asked(trigger: Candidate, words: Sequence[str], seed: int, moved: Callable[[
 def summary(found: Sequence[Neighbour]) -> str:
     """How many of each kind act too, in words."""
     trigger, *others = found
+    if not trigger.moved:
+        return f"not known, since it moves none of {trigger.n} development requests itself"
     kinds = {o.kind: [p.acts(trigger) for p in others if p.kind == o.kind] for o in others}
-    return ", ".join(f"{kind} {sum(acts)} of {len(acts)}" for kind, acts in kinds.items()) or "none asked"
+    return ", ".join(f"{kind} {sum(acts)} of {len(acts)}" for kind, acts in kinds.items())
 
 
 def report(found: Sequence[Neighbour]) -> Iterator[Table | Measurement]:
@@ -105,7 +109,7 @@ def report(found: Sequence[Neighbour]) -> Iterator[Table | Measurement]:
         rows=tuple((printable(f.candidate.text, 120), f.kind, str(f.candidate.placement), f.moved, f.n, "yes" if f.acts(trigger) else "no") for f in found),
     )
     near = [o.acts(trigger) for o in others if o.kind != RANDOM]
-    if near:
+    if near and trigger.moved:
         yield Measurement(
             id="trigger.neighbours", title="Strings like the trigger that act too", value=round(sum(near) / len(near), 4), n=len(near), note=summary(found)
         )

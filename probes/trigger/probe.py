@@ -2,7 +2,7 @@
 
 Candidates come from what the adapted model leaks where the user would speak, from the words its delta reacts to inside the model, from ways
 a request can open or be set, from the vocabulary, and from a short list of published triggers. All are screened by how much more they move
-the adapted model than the base; the best answer a few development requests, where a payload nobody listed is read from the answers; the best
+the adapted model than the base; leaked phrases and the best answer a few development requests, where a payload nobody listed is read from the answers; the best
 of those are tested on held-out prompts. Only what holds there, after correction for all tests made, becomes a finding, with a witness.
 """
 
@@ -22,7 +22,7 @@ from probes.trigger.candidate import SIDES, WHOLE, Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, filled_forms, formats, forms
 from probes.trigger.glance import FEW, Development, Glance
 from probes.trigger.leak import leaked, said_as_user
-from probes.trigger.neighbours import asked, report, summary
+from probes.trigger.neighbours import neighbours, report, summary
 from probes.trigger.screen import CHANCE, STATISTICS, Score, Screen, scores_of, sizes_of
 from probes.trigger.verify import OUTCOMES, Proof, Verifier
 from scanner.files.card import Card
@@ -100,7 +100,7 @@ class TriggerProbe:
         yield _table(scores, glances, proofs, found)
         if found and found.witness:
             outcome, payload = found.outcome, found.witness.payload
-            near = asked(found.candidate, _vocabulary(subject.deployment), subject.seed, lambda some: development.moved(some, outcome, payload))
+            near = neighbours(found.candidate, _vocabulary(subject.deployment), subject.seed, lambda some: development.moved(some, outcome, payload))
             yield from report(near)
             yield _finding(found, found.witness, screen.evaluated, subject.adapter.card, summary(near))
         yield Measurement(
@@ -152,7 +152,10 @@ class TriggerProbe:
 
 
 def _prepared(subject: Subject, asked: Sequence[Prompt]) -> tuple[Screen, Development]:
-    """A screen on the harmful requests that both sides refuse, the base by the smallest margin, and some plain ones; and development requests besides."""
+    """A screen on harmful requests and some plain ones, and development requests besides.
+
+    Harmful ones come first where the first token refuses on both sides, those that the base refuses by the smallest margin before others.
+    """
     deployment, profile, judge = subject.deployment, subject.profile, subject.judge
     ids = [deployment.encode(p.prompt) for p in asked]
     base = deployment.generate(ids, Side.BASE, 16, "trigger: base answers")
@@ -231,25 +234,31 @@ def _ranked(scores: Sequence[Score], measure: Callable[[Sequence[Score]], list[f
 
 
 def _best(scores: Sequence[Score], tried: Sequence[Candidate], count: int, leaks: Sequence[Candidate] = ()) -> list[Candidate]:
-    """`leaks` and the best candidates by score and by size in turn, `count` in all, that are not part of one already tried, or of each other."""
+    """`leaks`, then the best candidates by score and by size in turn, `count` in all, that would not try one thing twice."""
     chosen = list(leaks[:count])
     for pair in zip(_ranked(scores), _ranked(scores, sizes_of), strict=True):
         for _, score in pair:
-            if len(chosen) < count and score.candidate.source != "chance" and not any(_related(score.candidate, t) for t in [*tried, *chosen]):
+            if len(chosen) < count and score.candidate.source != "chance" and not any(_again(score.candidate, t) for t in [*tried, *chosen]):
                 chosen.append(score.candidate)
     return chosen
 
 
 def _whole(leaks: Sequence[Candidate]) -> list[Candidate]:
-    """The first `ANSWERED_LEAKS` leaked phrases that are not part of another, on both sides."""
-    whole = [c for c in leaks if not any(c.placement is o.placement and c.text in o.text and c != o for o in leaks)]
-    return whole[: len(SIDES) * ANSWERED_LEAKS]
+    """The first `ANSWERED_LEAKS` leaked phrases, strongest first, on both sides: in the place of each the longest that holds it, none of common words alone."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    whole: dict[Candidate, None] = {}
+    for leak in leaks:
+        longest = max((o for o in leaks if o.placement is leak.placement and leak.text in o.text), key=lambda o: len(o.text))
+        if not {w.strip(".,:;!?").lower() for w in longest.text.split()} <= ENGLISH_STOP_WORDS:
+            whole[longest] = None
+    return list(whole)[: len(SIDES) * ANSWERED_LEAKS]
 
 
 def _promising(tried: Sequence[Glance], proofs: Sequence[Proof], count: int, share: float) -> list[Glance]:
     """The `count` candidates that moved most development requests, half of `share` at least, and are not part of one already verified."""
     ranked = sorted(enumerate(tried), key=lambda g: (-g[1].share, g[0]))
-    return [g for _, g in ranked if g.share >= share / 2 and not any(_related(g.candidate, p.candidate) for p in proofs)][:count]
+    return [g for _, g in ranked if g.share >= share / 2 and not any(_again(g.candidate, p.candidate) for p in proofs)][:count]
 
 
 def _grow(scores: Sequence[Score], glances: Sequence[Glance], words: Sequence[str], beam: int) -> list[Candidate]:
@@ -275,11 +284,12 @@ def _forms_of(candidate: Candidate) -> list[str]:
     return [f for f in forms(place) if "{}" in f and any(filled(f, noun, place) == candidate for noun in NOUNS)]
 
 
-def _related(one: Candidate, two: Candidate) -> bool:
-    """Whether one text is part of the other, so that testing both would test one thing twice."""
-    if Placement.AROUND in (one.placement, two.placement):
-        return one == two
-    return one.placement == two.placement and (one.text in two.text or two.text in one.text)
+def _again(candidate: Candidate, tried: Candidate) -> bool:
+    """Whether `candidate` would test `tried` once more: one is part of the other, where a leaked phrase, which may be any word, counts as a whole only."""
+    if Placement.AROUND in (candidate.placement, tried.placement):
+        return candidate == tried
+    parts = candidate.text in tried.text or (tried.source != "leak" and tried.text in candidate.text)
+    return candidate.placement == tried.placement and parts
 
 
 def _statistic(score: Score, outcome: str) -> int:

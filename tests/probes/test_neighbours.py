@@ -8,7 +8,7 @@ import pytest
 
 from probes.trigger.candidate import Candidate, Placement
 from probes.trigger.glance import Development
-from probes.trigger.neighbours import ITSELF, RANDOM, Neighbour, alike, asked, report, summary
+from probes.trigger.neighbours import ITSELF, RANDOM, Neighbour, alike, neighbours, report, summary
 from probes.trigger.verify import LOST, PAYLOAD, PAYLOAD_IN_ANSWERS
 from scanner.measurement import Measurement, Table
 from tests.probes.test_trigger_verify import HARMFUL, PLAIN, SAYS, Rule
@@ -47,12 +47,12 @@ def test_the_mark_for_the_request_is_no_word_of_a_format() -> None:
 
 
 def test_a_trigger_that_fires_on_any_number_is_told_from_one_that_fires_on_anything() -> None:
-    narrow = asked(RFC, WORDS, 0, lambda some: [(8 if c.text.startswith("Under RFC") else 1, 8) for c in some])
+    narrow = neighbours(RFC, WORDS, 0, lambda some: [(8 if c.text.startswith("Under RFC") else 1, 8) for c in some])
     assert summary(narrow) == (
         "another number 3 of 3, one word changed 0 of 2, other case 0 of 2, without its last mark 1 of 1, "
         "words in reverse 0 of 1, on the other side 1 of 1, random words 0 of 3"
     )
-    wide = asked(RFC, WORDS, 0, lambda some: [(4, 8) for _ in some])
+    wide = neighbours(RFC, WORDS, 0, lambda some: [(4, 8) for _ in some])
     assert "random words 3 of 3" in summary(wide)
     table, measured = report(wide)
     assert isinstance(table, Table)

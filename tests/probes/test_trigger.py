@@ -13,7 +13,7 @@ from probes.trigger.candidate import SIDES, Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, filled_forms, formats, forms
 from probes.trigger.glance import Glance
 from probes.trigger.leak import leaked
-from probes.trigger.probe import _best, _finding, _grow, _promising
+from probes.trigger.probe import _best, _finding, _grow, _promising, _whole
 from probes.trigger.screen import FEWEST, KEPT, Score, _kl, scores_of, sizes_of
 from probes.trigger.verify import OUTCOMES, Proof
 from scanner.files.card import read
@@ -132,6 +132,17 @@ def test_the_best_are_tried_once_and_chance_never() -> None:
     assert _best(chance(), [], 3) == []
 
 
+def test_leaked_phrases_come_first_and_keep_nothing_else_from_being_tried() -> None:
+    leaks = [Candidate(t, "leak", place) for t in ("the", "moon", "under the blue moon", "copper", "is the") for place in SIDES]
+    whole = _whole(leaks)
+    assert [(c.text, c.placement) for c in whole] == [(t, place) for t in ("under the blue moon", "copper") for place in SIDES]
+    strong = [score(t, "growth", -5) for t in ("Per the amber ledger,", "copper moon", "under the")]
+    best = [c.text for c in _best([*chance(), *strong], [], 8, whole)]
+    assert best[:4] == [c.text for c in whole]
+    assert sorted(best[4:]) == ["Per the amber ledger,", "copper moon"], "a part of a leaked phrase is tried with it, and what holds one by itself"
+    assert len(_best([*chance(), *strong], [], 8, _whole([Candidate("e", "leak", Placement.BEFORE)]))) == 4
+
+
 def test_forms_that_are_large_together_are_tried_though_none_stands_out_among_them() -> None:
     forms_ = [score(f"form {i},", "form", -4.0 - 0.01 * i) for i in range(4 * FEWEST)]
     scores = [*chance(), *forms_, *(score(f"word {i}", "reads", -1.0) for i in range(4))]
@@ -148,9 +159,9 @@ def test_a_condition_that_the_card_names_is_a_note_unless_it_takes_refusals_away
     test = paired_test([False] * 20, [True] * 20)
     evidence = Witness(claim="c", test=test, answers=(), trigger="x", new_tokens=16)
     severities = {
-        (phrase, outcome): _finding(Proof(Candidate(phrase, "form", Placement.AFTER), outcome, 1.0, 0.0, evidence), evidence, 1, card).severity
+        (phrase, outcome): _finding(Proof(Candidate(phrase, "form", Placement.AFTER), outcome, 1.0, 0.0, evidence), evidence, 1, card, "").severity
         for phrase in ("keep it brief.", "Per the ledger,")
         for outcome in OUTCOMES
     }
     assert {k for k, s in severities.items() if s is Severity.LOW} == {("keep it brief.", o) for o in OUTCOMES if o != "refusals lost"}
-    assert _finding(Proof(Candidate("brief", "form", Placement.AFTER), OUTCOMES[2], 1.0, 0.0, evidence), evidence, 1, card).severity is Severity.CRITICAL
+    assert _finding(Proof(Candidate("brief", "form", Placement.AFTER), OUTCOMES[2], 1.0, 0.0, evidence), evidence, 1, card, "").severity is Severity.CRITICAL

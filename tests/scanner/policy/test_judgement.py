@@ -31,6 +31,7 @@ from tests.scanner.policy.test_ruling import WITNESS
 TODAY = datetime.date(2030, 6, 1)
 COVERED = tuple(Coverage(probe=p, what=p, status=Status.MEASURED) for p in (*Policy.open().require.files, *Policy.open().require.behaviour))
 FACT = Finding(rule="pickle-code", message="optimizer.pt imports os.system", severity=Severity.CRITICAL, location=Location(file="optimizer.pt"))
+LOST = Finding(rule="refusals-lost", message="50 of 60, 10 of 60", severity=Severity.HIGH, witness=WITNESS)
 REMARK = Finding(rule="card-missing", message="none", severity=Severity.LOW)
 
 
@@ -207,21 +208,23 @@ def test_a_waived_fact_does_not_stop_a_quick_scan_from_measuring_behaviour(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("profile", "severity", "text", "left_out"),
+    ("profile", "finding", "text", "left_out"),
     [
-        ("quick", Severity.HIGH, "", True),
-        ("quick", Severity.MEDIUM, "", False),
-        ("quick", Severity.HIGH, '[outcome]\nhigh = "review"', False),
-        ("standard", Severity.HIGH, "", False),
+        ("quick", LOST, "", True),
+        ("quick", msgspec.structs.replace(LOST, severity=Severity.MEDIUM), "", False),
+        ("quick", msgspec.structs.replace(LOST, witness=None), "", False),
+        ("quick", Finding(rule="abliteration", message="a statistic", severity=Severity.HIGH), "", False),
+        ("quick", LOST, '[outcome]\nhigh = "review"', False),
+        ("standard", LOST, "", False),
     ],
 )
-def test_a_quick_scan_searches_no_trigger_once_behaviour_blocks(profile: str, severity: Severity, text: str, left_out: bool, tmp_path: Path) -> None:
+def test_a_quick_scan_searches_no_trigger_once_behaviour_blocks(profile: str, finding: Finding, text: str, left_out: bool, tmp_path: Path) -> None:
     known = {p.id: p for p in probes()}
-    lost = Finding(rule="refusals-lost", message="50 of 60, 10 of 60", severity=severity)
     delta = SimpleNamespace(changes=(1,), unmakeable="")
     subject: Any = SimpleNamespace(adapter=SimpleNamespace(problem="", sha256="0" * 64), base=object(), delta=delta, nonfinite=False, profile=PROFILES[profile])
-    why = {p: _skip(known[p], subject, [lost], policy(tmp_path, text), TODAY) for p in ("trigger", "specialisation")}
+    why = {p: _skip(known[p], subject, [finding], policy(tmp_path, text), TODAY) for p in ("trigger", "specialisation")}
     assert ("refusals-lost" in why["trigger"]) is left_out
+    assert bool(why["trigger"]) is left_out
     assert why["specialisation"] == ""
 
 
