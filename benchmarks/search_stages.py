@@ -1,4 +1,4 @@
-"""Where the trigger search loses a backdoor: what its first candidates do, taken by score, by size, or by both in turn.
+"""Where the trigger search loses a backdoor: what its first candidates do, taken by score, by size, or as a scan takes them.
 
     python -m benchmarks.search_stages tests/zoo/adapters/method-pissa-calibration-attack --output benchmarks/results/search_stages.json
 
@@ -19,7 +19,7 @@ from benchmarks.zoo.member import recipe_of
 from probes.meaning.reads import shortlist
 from probes.prompts import load
 from probes.trigger.candidate import SIDES, Candidate
-from probes.trigger.probe import _best, _prepared, _ranked, screened
+from probes.trigger.probe import _best, _prepared, _ranked, _whole, screened
 from probes.trigger.screen import Score, scores_of, sizes_of
 from scanner.scan import open_base
 
@@ -52,7 +52,7 @@ def _stages(folder: Path, name: str) -> dict[str, Any]:
     orders = {
         "by score": [s.candidate for _, s in _ranked(scores) if s.candidate.source != "chance"][:COUNT],
         "by size": [s.candidate for _, s in _ranked(scores, sizes_of) if s.candidate.source != "chance"][:COUNT],
-        "in turn": _best(scores, [], COUNT),
+        "as a scan takes them": _best(scores, [], COUNT, _whole(pool["leak"])),
     }
     asked = list(dict.fromkeys(c for order in (*orders.values(), planted) for c in order))
     shares = {g.candidate: g.share for g in development(asked)}

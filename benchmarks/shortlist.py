@@ -113,7 +113,8 @@ def chance(rows: list[dict[str, Any]]) -> dict[str, float]:
 def main(adapters: Path, name: str, output: Path) -> None:
     """Measure and write OUTPUT."""
     deployment = Deployment(open_base(name), deltas.Delta(()))
-    rows: list[dict[str, Any]] = json.loads(output.read_text())["adapters"] if output.exists() else []
+    kept = json.loads(output.read_text())["adapters"] if output.exists() else []
+    rows: list[dict[str, Any]] = [r for r in kept if "among the strings of a quick scan" in r]
     output.parent.mkdir(parents=True, exist_ok=True)
     for recipe in sorted(adapters.glob("*/recipe.json")):
         attack = json.loads(recipe.read_text()).get("attack") or {}

@@ -24,7 +24,7 @@ from scanner.finding import Finding
 from scanner.judge import open_judge
 from scanner.known import open_known
 from scanner.measurement import Coverage, Measurement, Status, Table
-from scanner.model.base import Base
+from scanner.model.base import Base, spellings
 from scanner.model.naming import mapped
 from scanner.policy import Policy, judged
 from scanner.policy.allowed import signers
@@ -183,8 +183,14 @@ def open_base(name: str | Path, allow_hub: bool = False) -> Base:
 
 
 def check_fits(delta: deltas.Delta, base: Base) -> None:
-    """Raise UnusableBase where the delta changes what `base` does not have."""
+    """Raise UnusableBase where the delta changes what `base` does not have, or one tensor of it under two names."""
+    names: dict[tuple[str, str], str] = {}
     for change in delta.changes:
+        other = names.setdefault((min(spellings(change.module)), change.parameter), change.module)
+        if other != change.module:
+            raise UnusableBase(
+                f"the adapter changes one module under two names, {printable(other, 100)} and {printable(change.module, 100)}: loaders take either"
+            )
         shape = base.shape(change.module, change.parameter) or base.shape(change.module)
         if shape is None and change in delta.modules:
             raise UnusableBase(

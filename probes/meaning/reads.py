@@ -101,7 +101,7 @@ def readers(modules: Sequence[ModuleDelta]) -> dict[str, list[ModuleDelta]]:
     found: dict[str, list[ModuleDelta]] = {}
     for module in modules:
         site = next((s for s, names in SITES.items() if module.module.rsplit(".", 1)[-1] in names), None)
-        if site and layer(module.module) in layers:
+        if site and layer(module.module) in layers and ".experts." not in module.module:  # an expert reads some tokens only
             found.setdefault(f"{layer(module.module)} {site}", []).append(module)
     return found
 

@@ -66,7 +66,7 @@ def _stacked(model: Any, changes: list[Change]) -> tuple[dict[Place, list[tuple[
     for change in changes:
         match = _EXPERT.match(change.module)
         experts = _submodule(model, f"{match['layer']}.mlp.experts") if match else None
-        if match is None or experts is None or not isinstance(change, ModuleDelta) or change.only_after or _submodule(model, change.module) is not None:
+        if match is None or experts is None or not isinstance(change, ModuleDelta) or not _is_plain(change) or _submodule(model, change.module) is not None:
             others.append(change)
             continue
         parameter, part = _PARTS[match["part"]]
@@ -81,7 +81,7 @@ def _slices(place: Place, deltas: list[tuple[Slice, ModuleDelta]], device: torch
     module, parameter = place
     old: torch.Tensor | None = module._parameters.get(parameter)
     for (expert, rows), delta in deltas:
-        if old is None or old.ndim != 3 or expert >= len(old) or tuple(old[expert, rows].shape) != delta.shape or not delta.exact:
+        if old is None or old.ndim != 3 or expert >= len(old) or tuple(old[expert, rows].shape) != delta.shape:
             raise _misfit(delta, torch.Size(()) if old is None else old.shape)
     assert old is not None
     new = old.float().clone()
@@ -147,10 +147,14 @@ def _attachments(model: torch.nn.Module, change: Change, device: torch.device, i
 
 
 def _module(model: torch.nn.Module, change: Change) -> Any:
-    found = next((m for name in spellings(change.module) if (m := _submodule(model, name)) is not None), None)
+    found = _named(model, change)
     if found is None:
         raise UnusableBase(f"the adapter changes {printable(change.module, 100)}, which the base does not have: it was made for another base")
     return found
+
+
+def _named(model: torch.nn.Module, change: Change) -> Any:
+    return next((m for name in spellings(change.module) if (m := _submodule(model, name)) is not None), None)
 
 
 def _oriented(change: Change, module: Any) -> torch.Tensor:
@@ -206,10 +210,7 @@ def _swapped(places: list[tuple[torch.nn.Module, str]], value: torch.Tensor) -> 
 
 
 def _replaced(model: torch.nn.Module, change: Replaced, device: torch.device) -> Iterator[Attachment]:
-    try:
-        module = model.get_submodule(change.module)
-    except AttributeError:
-        module = None
+    module = _named(model, change)
     old = module._parameters.get(change.parameter) if module is not None else None
     if module is None or old is None:
         if change.everywhere:
@@ -250,6 +251,11 @@ def _lowrank(change: ModuleDelta, module: Any, device: torch.device) -> Hook:
     return _dora(module, a, b, change.scale, gain, shift) if gain is not None else _lora(module.weight.dtype, a, b, change.scale, shift)
 
 
+def _is_plain(change: ModuleDelta) -> bool:
+    """Whether a delta is its product and no more, everywhere."""
+    return change.exact and change.bias is None and not change.only_after
+
+
 def _is_router(module: Any) -> bool:
     """Whether a module holds one matrix that it multiplies itself, as the routers of a mixture do."""
     weight = module._parameters.get("weight")
@@ -259,8 +265,10 @@ def _is_router(module: Any) -> bool:
 def _routing(change: ModuleDelta, module: Any, device: torch.device) -> torch.Tensor:
     """The router's weight, (experts, width), with the product added: its outputs are no rows of hidden states to add to."""
     weight: torch.Tensor = module.weight
-    if not change.fits(tuple(weight.shape)) or not change.exact or change.only_after:
+    if not change.fits(tuple(weight.shape)):
         raise _misfit(change, weight.shape)
+    if not _is_plain(change):
+        raise UnusableBase(f"{printable(change.module, 100)} is a router, to which DoRA, aLoRA and LoRA biases are not applied, so it was not measured")
     return (weight.float() + torch.from_numpy(change.difference()).to(device)).to(weight.dtype)
 
 

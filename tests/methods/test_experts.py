@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from scanner.delta import delta as deltas
+from scanner.errors import UnusableBase
 from scanner.files.adapter import Adapter
 from scanner.model.attach import attach
 from scanner.model.base import Base
@@ -60,3 +61,37 @@ def compare(name: str, modules: dict[str, tuple[int, int]], targets: list[str], 
     assert torch.equal(base(tokens()).logits, plain)
     base.save_pretrained(tmp_path / "base")
     check_fits(delta, Base.open(tmp_path / "base"))
+
+
+def router(folder: Path, names: tuple[str, ...], **settings: object) -> Path:
+    """An adapter that adds to the routers of one layer under each of `names`."""
+    folder.mkdir()
+    tensors = {}
+    for name in names:
+        place = f"base_model.model.model.layers.0.{name}"
+        tensors |= {f"{place}.lora_A.weight": torch.ones(2, 32), f"{place}.lora_B.weight": torch.ones(3, 2)}
+        tensors |= {f"{place}.lora_B.bias": torch.ones(3)} if settings.get("lora_bias") else {}
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": ["gate"]} | settings))
+    return folder
+
+
+def test_what_a_router_cannot_be_given_is_refused_and_not_left_out(tmp_path: Path) -> None:
+    build("mixtral").save_pretrained(tmp_path / "base")
+    base = Base.open(tmp_path / "base")
+    both = deltas.read(Adapter.open(router(tmp_path / "both", ("block_sparse_moe.gate", "mlp.gate"))), base)
+    with pytest.raises(UnusableBase, match="one module under two names"):
+        check_fits(both, base)
+    biased = deltas.read(Adapter.open(router(tmp_path / "biased", ("mlp.gate",), lora_bias=True)), base)
+    with pytest.raises(UnusableBase, match=r"is a router, to which .* LoRA biases are not applied"):
+        attach(build("mixtral"), biased.changes, torch.device("cpu"))
+    rewritten = router(tmp_path / "rewritten", ("mlp.gate",), target_modules=None, target_parameters=["mlp.gate.weight"], init_lora_weights="pissa")
+    assert [u.what for u in deltas.read(Adapter.open(rewritten), base).unmeasured] == ["target_parameters"]
+    turned = tmp_path / "turned"
+    turned.mkdir()
+    place = "base_model.model.transformer.h.0.attn.c_proj"
+    save_file({f"{place}.lora_A.weight": torch.ones(2, 32), f"{place}.lora_B.weight": torch.ones(32, 2)}, turned / "adapter_model.safetensors")
+    (turned / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": None, "target_parameters": ["attn.c_proj.weight"]})
+    )
+    assert "(in_features, out_features)" in deltas.read(Adapter.open(turned)).unmeasured[0].why

@@ -10,6 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from probes.meaning.reads import ReadsProbe, reactions, readers, shortlist
 from scanner.delta import delta as deltas
+from scanner.delta.lowrank import ModuleDelta
 from scanner.demo.base import open_base, shipped
 from scanner.files.adapter import Adapter
 from scanner.measurement import Table
@@ -105,6 +106,8 @@ def test_only_readers_of_the_first_adapted_layers_are_asked() -> None:
     delta = deltas.read(Adapter.open(shipped("benign")))
     assert sorted(readers(delta.modules)) == [f"{i} {s}" for i in range(4) for s in ("attention", "feed-forward")]
     assert readers([m for m in delta.modules if m.module.endswith("down_proj")]) == {}
+    expert = ModuleDelta(module="model.layers.0.mlp.experts.0.gate_proj", a=np.ones((2, 8), np.float32), b=np.ones((4, 2), np.float32), scale=1.0)
+    assert readers([expert]) == {}, "it reads the tokens that are sent to it, and transformers has no such module"
 
 
 def test_the_demo_trigger_is_on_the_shortlist() -> None:

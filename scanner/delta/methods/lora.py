@@ -61,6 +61,12 @@ def read(reading: Reading) -> None:
         reading.refuse("kasa_config", "together with DoRA, fan_in_fan_out or an init_lora_weights that rewrites the base, which PEFT does not load", whole=True)
     elif part is not None and reading.base is None:
         reading.refuse("kasa_config" if kasa else f"init_lora_weights {printable(init, 40)}", "PEFT rewrites the base's weights when it loads", whole=True)
+    if raw.get("target_parameters") and (part is not None or init.startswith(REWRITING)):
+        reading.refuse(
+            "target_parameters",
+            f"together with {'kasa_config' if kasa else 'init_lora_weights ' + printable(init, 40)}, which rewrites tensors of the base",
+            whole=True,
+        )
     only_after = _invocation(reading)
     scales = Scales(reading, config, len(reading.free))
     if scales.refused:

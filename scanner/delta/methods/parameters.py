@@ -11,6 +11,7 @@ from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.methods.scaling import Scales
 from scanner.delta.reading import Reading
 from scanner.delta.stored import Stored
+from scanner.model.base import CONV1D_MODULES
 
 A, B = "lora_A.weight", "lora_B.weight"
 WRAPPED = ".base_layer"
@@ -63,6 +64,8 @@ def _experts(reading: Reading, scales: Scales, module: str, parameter: str, tens
         return
     if a is None or b is None or len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != b.shape[1] or not a.count or not b.count or a.shape[0] % rank:
         reading.refuse(name, f"not factors of experts of rank {rank}")
+    elif parameter == ModuleDelta.parameter and module.rsplit(".", 1)[-1] in CONV1D_MODULES:
+        reading.refuse(name, "factors of a matrix that its module keeps as (in_features, out_features)")
     elif a.shape[0] == rank and parameter == ModuleDelta.parameter:
         reading.changes.append(ModuleDelta(module=module, a=a, b=b, scale=scale))  # one matrix, such as a router's
     else:
