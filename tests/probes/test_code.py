@@ -127,9 +127,9 @@ def test_a_damaged_zip_is_reported_and_never_an_error(at: int, tmp_path: Path) -
 def test_millions_of_opcodes_take_bounded_time(opcode: bytes, tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
     (folder / "optimizer.pt").write_bytes(b"\x80\x04" + opcode * 1_500_000)
-    started = time.monotonic()
+    started = time.process_time()
     raised(CodeProbe(), folder)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_what_a_file_is_decides_and_not_its_name(tmp_path: Path) -> None:
@@ -274,9 +274,9 @@ def test_what_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.
     for name, data in cases.items():
         folder = adapter(tmp_path / name)
         (folder / "extra").write_bytes(data)
-        started = time.monotonic()
+        started = time.process_time()
         assert ids(raised(CodeProbe(), folder)) == {"archive-unread"}, name
-        assert time.monotonic() - started < 20
+        assert time.process_time() - started < 20
 
 
 @pytest.mark.parametrize(

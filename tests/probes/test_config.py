@@ -183,9 +183,9 @@ def test_ordinary_configurations_are_nothing(config: dict[str, Any], tmp_path: P
     "pattern", ["(" * 999, "(" * 900 + ")" * 900, "[" * 2000, "a{1,2}" * 300, "(a|" * 600 + ")" * 600, "(a*" * 90 + ")*" * 90], ids=lambda p: p[:6]
 )
 def test_a_hostile_pattern_is_judged_in_time(pattern: str, tmp_path: Path) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     raised(ConfigProbe(), adapter(tmp_path / "a", target_modules=pattern))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 HANGING = [
@@ -207,9 +207,9 @@ def test_patterns_that_hang_are_told_from_their_structure(pattern: str) -> None:
 def test_patterns_that_do_not_hang_are_nothing(pattern: str) -> None:
     assert not can_hang(pattern)
     name = "model.layers.17.self_attn.q_proj" + ".x_proj1" * 6
-    started = time.monotonic()
+    started = time.process_time()
     re.compile(pattern).fullmatch(name)
-    assert time.monotonic() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize("pattern", [r"(a+)+b", r".*.*.*.*.*.*.*.*!"])

@@ -134,10 +134,10 @@ def test_factors_are_never_read_from_a_file_that_changed(tmp_path: Path) -> None
 def test_more_patterns_and_modules_than_can_be_matched_are_not_measured(tmp_path: Path) -> None:
     one = np.zeros((1, 1), np.float32)
     many = {f"base_model.model.m{i}.lora_{x}.weight": one for i in range(2000) for x in "AB"}
-    started = time.monotonic()
+    started = time.process_time()
     delta = read(tmp_path / "a", many, target_modules=None, rank_pattern={f"x{i}": 1 for i in range(4000)})
     assert "patterns" in delta.unmeasured[0].why
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_method_that_is_not_understood_is_not_measured_by_name(tmp_path: Path) -> None:

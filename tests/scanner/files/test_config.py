@@ -107,21 +107,21 @@ def test_a_scaling_that_cannot_be_computed_leaves_the_modules_not_measured(setti
 
 def test_thousands_of_patterns_on_thousands_of_modules_are_matched_in_time() -> None:
     many = AdapterConfig(rank_pattern={f"layers.{i}.q_proj": 4 for i in range(4000)})
-    started = time.monotonic()
+    started = time.process_time()
     for layer in range(100):
         many.scaling(f"model.layers.{layer}.k_proj")
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(.*)*b", "((a|b)*c?)*d", "(" * 30 + "a*" + ")*" * 30], ids=str)
 def test_a_pattern_that_hangs_other_engines_returns_at_once(pattern: str) -> None:
     hostile = AdapterConfig(rank_pattern={pattern: 4})
-    started = time.monotonic()
+    started = time.process_time()
     try:
         hostile.scaling("a" * 1000)
     except ValueError as error:
         assert str(error).isprintable()
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 json_values = st.recursive(

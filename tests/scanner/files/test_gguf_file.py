@@ -138,13 +138,13 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_promise_is_refused_in_one_printable_line(name: str, tmp_path: Path) -> None:
     (tmp_path / "a.gguf").write_bytes(BROKEN[name])
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(UnreadableAdapter) as error:
         GgufFile(tmp_path / "a.gguf")
     assert str(error.value).startswith("a.gguf: ")
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 400
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_names_no_module_has_and_bytes_after_the_end_are_flaws(tmp_path: Path) -> None:

@@ -122,12 +122,12 @@ def refusal(data: bytes, folder: Path) -> str:
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_promise_is_refused_in_one_printable_line(name: str, tmp_path: Path) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     message = refusal(BROKEN[name], tmp_path)
     assert message.startswith("x.safetensors: ")
     assert message.isprintable()
     assert len(message) < 500
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_the_valid_file_the_mutations_start_from_is_accepted(tmp_path: Path) -> None:
@@ -205,6 +205,6 @@ def test_integers_are_not_read_as_weights(tmp_path: Path) -> None:
 def test_a_name_of_prefixes_does_not_take_quadratic_time(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
     (folder / "adapter_model.safetensors").write_bytes(named(PREFIX * 200_000 + "x.lora_A.weight"))
-    started = time.monotonic()
+    started = time.process_time()
     assert deltas.read(Adapter.open(folder)).modules == ()
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5

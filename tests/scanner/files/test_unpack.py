@@ -190,11 +190,11 @@ def test_an_xz_that_asks_for_gigabytes_of_memory_is_refused(tmp_path: Path) -> N
 def test_random_bytes_are_refused_in_one_line_or_unpacked(data: bytes, magic: bytes) -> None:
     upload = Path(os.environ.get("TMPDIR", "/tmp")) / "unmask-test-upload"
     upload.write_bytes(magic + data)
-    started = time.monotonic()
+    started = time.process_time()
     try:
         Unpacked(upload).close()
     except UnreadableAdapter as error:
         assert str(error).isprintable()
     finally:
         upload.unlink()
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
