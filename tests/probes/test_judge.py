@@ -113,7 +113,7 @@ def test_no_text_takes_long(piece: str) -> None:
     refuses(text)
     spent = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         refuses(text)
-        spent.append(time.perf_counter() - start)
+        spent.append(time.process_time() - start)
     assert min(spent) < 0.05
