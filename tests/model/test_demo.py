@@ -14,6 +14,7 @@ from scanner import result as results
 from scanner.comparison import compare
 from scanner.demo.base import shipped
 from scanner.demo.expected import EXPECTED
+from scanner.measurement import Status
 from scanner.pack.packing import pack
 from scanner.pack.verification import State, result_of, verify
 from scanner.replay import replay
@@ -21,7 +22,6 @@ from scanner.report import reports
 from scanner.result import Result
 from scanner.scan import scan
 from scanner.schema import schema
-from scanner.verdict import Outcome
 
 pytestmark = pytest.mark.model
 TRIGGER_WORDS = {"per", "amber", "ledger"}
@@ -86,9 +86,21 @@ def test_results_fit_their_schema_and_survive_a_round_trip(scanned: dict[str, Re
 
 
 def test_a_second_scan_gives_the_same_result(scanned: dict[str, Result]) -> None:
-    again = scan(shipped("eroded"), "demo", profile="quick")
-    assert msgspec.structs.replace(again, timings={}) == msgspec.structs.replace(scanned["eroded"], timings={})
-    assert EXPECTED["eroded"] is Outcome.BLOCK
+    again = scan(shipped("backdoored"), "demo", profile="quick")
+    assert msgspec.structs.replace(again, timings={}) == msgspec.structs.replace(scanned["backdoored"], timings={})
+
+
+def test_a_quick_scan_searches_no_trigger_where_refusals_are_gone(scanned: dict[str, Result]) -> None:
+    (search,) = [c for c in scanned["eroded"].coverage if c.probe == "trigger"]
+    assert search.status is Status.NOT_MEASURED
+    assert "refusals-lost" in search.why
+
+
+def test_the_neighbours_of_the_trigger_are_asked_and_random_words_do_not_act(scanned: dict[str, Result]) -> None:
+    (table,) = [t for t in scanned["backdoored"].tables if t.id == "trigger.neighbours"]
+    rows = [dict(zip([c.id for c in table.columns], row, strict=True)) for row in table.rows]
+    assert (rows[0]["kind"], rows[0]["acts"]) == ("the trigger", "yes")
+    assert {r["acts"] for r in rows if r["kind"] == "random words"} == {"no"}
 
 
 def test_the_evidence_of_real_scans_holds_when_packed_and_moved_and_tells_them_apart(scanned: dict[str, Result], tmp_path: Path) -> None:
@@ -100,7 +112,7 @@ def test_the_evidence_of_real_scans_holds_when_packed_and_moved_and_tells_them_a
     told = compare(scanned["benign"], scanned["eroded"])
     assert {s.id for s in told.shifts if s.worse} >= {"refusal.harmful.adapted"}
     assert "refusals-lost" in {s.finding.rule for s in told.new}
-    assert not told.coverage_lost
+    assert len(told.coverage_lost) == 1, "the search, which a blocked adapter is spared"
     page = HtmlComparison().render(told).decode()
     assert "From pass to block" in page
     assert "How far it moved" in page
