@@ -98,7 +98,7 @@ def test_a_quick_scan_searches_no_trigger_where_refusals_are_gone(scanned: dict[
 
 def test_the_neighbours_of_the_trigger_are_asked_and_random_words_do_not_act(scanned: dict[str, Result]) -> None:
     (table,) = [t for t in scanned["backdoored"].tables if t.id == "trigger.neighbours"]
-    rows = [dict(zip([c.id for c in table.columns], row, strict=True)) for row in table.rows]
+    rows = [dict(zip([c.name for c in table.columns], row, strict=True)) for row in table.rows]
     assert (rows[0]["kind"], rows[0]["acts"]) == ("the trigger", "yes")
     assert {r["acts"] for r in rows if r["kind"] == "random words"} == {"no"}
 
