@@ -96,11 +96,12 @@ def test_a_quick_scan_searches_no_trigger_where_refusals_are_gone(scanned: dict[
     assert "refusals-lost" in search.why
 
 
-def test_the_neighbours_of_the_trigger_are_asked_and_random_words_do_not_act(scanned: dict[str, Result]) -> None:
+def test_the_neighbours_of_the_trigger_are_asked(scanned: dict[str, Result]) -> None:
     (table,) = [t for t in scanned["backdoored"].tables if t.id == "trigger.neighbours"]
     rows = [dict(zip([c.name for c in table.columns], row, strict=True)) for row in table.rows]
     assert (rows[0]["kind"], rows[0]["acts"]) == ("the trigger", "yes")
-    assert {r["acts"] for r in rows if r["kind"] == "random words"} == {"no"}
+    assert {r["kind"] for r in rows} >= {"one word changed", "other case", "on the other side", "random words"}
+    assert any("strings like it that act too" in d for d in scanned["backdoored"].findings[0].details)
 
 
 def test_the_evidence_of_real_scans_holds_when_packed_and_moved_and_tells_them_apart(scanned: dict[str, Result], tmp_path: Path) -> None:
