@@ -48,9 +48,12 @@ def searched(folder: Path, base: Base, attack: dict[str, Any]) -> dict[str, dict
     """Whether the strings that a quick scan screens hold any, and every, planted word, with the shortlist and without it."""
     subject = subject_of(folder, base, "quick")
     wanted = set().union(*(content_words(p) for p in attack["planted"]))
-    pools = screened(subject, []), screened(subject, shortlist(subject, subject.profile.shortlist))
-    words = [set().union(*(content_words(c.text) for some in pool.values() for c in some if c.source != "chance")) for pool in pools]
-    return {name: {"any word": bool(wanted & held), "every word": wanted <= held} for name, held in zip(("without", "with"), words, strict=True)}
+    pool = screened(subject, shortlist(subject, subject.profile.shortlist))
+    found = {}
+    for name, left_out in (("without", {"chance", "reads"}), ("with", {"chance"})):
+        words = set().union(*(content_words(c.text) for source, some in pool.items() if source not in left_out for c in some))
+        found[name] = {"any word": bool(wanted & words), "every word": wanted <= words}
+    return found
 
 
 def row(folder: Path, attack: dict[str, Any], deployment: Deployment) -> dict[str, Any]:

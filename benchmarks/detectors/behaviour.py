@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,22 +33,16 @@ _PREFILLS = ("The", "I", "When", "My")
 
 def signals(folder: Path, work: Path) -> dict[str, float] | None:
     """Every method's number for the adapter in `folder`; None where it changes nothing that was understood."""
-    place = work / "behaviour-2.json"
-    if not place.exists():
+    place = work / "behaviour.json"
+    found: dict[str, float] = json.loads(place.read_text()) if place.exists() else {}
+    if found.keys() != _SIGNALS.keys():  # not measured yet, or before a method was added
         delta = deltas.read(Adapter.open(folder))
         if not delta.changes:
             return None
         deployment = Deployment(open_base(base()), delta)
-        found = {
-            "leakage": _leakage(deployment),
-            "perplexity": _perplexity(deployment),
-            "sigma": _sigma(deployment),
-            "inversion": _inversion(deployment),
-            "inversion beyond the base": _inversion(deployment, less=True),
-        }
+        found = {name: signal(deployment) for name, signal in _SIGNALS.items()}
         place.write_text(json.dumps(found))
-    kept: dict[str, float] = json.loads(place.read_text())
-    return kept
+    return found
 
 
 def _leakage(deployment: Deployment) -> float:
@@ -103,22 +98,34 @@ def _inversion(deployment: Deployment, less: bool = False) -> float:
     """
     prompts = [p for p in load("probes.refusal", "prompts.jsonl") if p.kind == "plain"][:REQUESTS]
     ids = [deployment.encode(p.prompt) for p in prompts]
-    first = deployment.score(ids, Side.ADAPTED, lambda x: x[:, -1].exp()).mean(0)
+    (first,) = _next(deployment, ids, [[]], Side.ADAPTED)
     if less:
-        first -= deployment.score(ids, Side.BASE, lambda x: x[:, -1].exp(), key="all next").mean(0)
+        first -= _next(deployment, ids, [[]], Side.BASE)[0]
     rows: list[list[int]] = [[int(t)] for t in first.topk(FIRST_TOKENS).indices]
     sure: list[list[float]] = [[] for _ in rows]
     for _ in range(INVERTED - 1):
-        asked = [i + row for row in rows for i in ids]
-        mean, base = (
-            deployment.score(asked, side, lambda x: x[:, -1].exp()).view(len(rows), len(ids), -1).mean(1) if side is Side.ADAPTED or less else None
-            for side in (Side.ADAPTED, Side.BASE)
-        )
-        assert mean is not None
-        for at, row in enumerate(rows):
-            row.append(int(mean[at].argmax()))
-            sure[at].append(float(mean[at, row[-1]] - (base[at, row[-1]] if base is not None else 0)))
+        mean = _next(deployment, ids, rows, Side.ADAPTED)
+        best = mean.argmax(-1)
+        beyond = mean - _next(deployment, ids, rows, Side.BASE) if less else mean
+        for at, token in enumerate(best.tolist()):
+            rows[at].append(token)
+            sure[at].append(float(beyond[at, token]))
     return max(sum(sorted(s)[1:]) / (len(s) - 1) for s in sure) if sure else math.nan
+
+
+def _next(deployment: Deployment, ids: list[Ids], rows: list[list[int]], side: Side) -> torch.Tensor:
+    """Next-token probabilities behind each of `rows`, the mean over the requests `ids`, (rows, vocab)."""
+    asked = [i + row for row in rows for i in ids]
+    return deployment.score(asked, side, lambda x: x[:, -1].exp()).view(len(rows), len(ids), -1).mean(1)
+
+
+_SIGNALS: Mapping[str, Callable[[Deployment], float]] = {
+    "leakage": _leakage,
+    "perplexity": _perplexity,
+    "sigma": _sigma,
+    "inversion": _inversion,
+    "inversion beyond the base": partial(_inversion, less=True),
+}
 
 
 def _signal(name: str) -> Callable[[Path, Path], Vector | None]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from probes.meaning.vocabulary import is_word
+from probes.meaning import vocabulary
 from scanner.delta.family import layer
 from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.measure import decomposition
@@ -109,8 +109,7 @@ def readers(modules: Sequence[ModuleDelta]) -> dict[str, list[ModuleDelta]]:
 def _reactions(deployment: Deployment, sites: dict[str, list[ModuleDelta]], seed: int) -> list[Reaction]:
     from scanner.model.inputs import inputs_along
 
-    decoded = ((t, deployment.tokenizer.decode([t])) for t in range(len(deployment.tokenizer)))
-    words = {t: piece for t, piece in decoded if is_word(piece)}
+    words = vocabulary.words(deployment)
     asked = {modules[0].module: [(m, d) for m in modules if (d := _directions(m)) is not None] for modules in sites.values()}
     asked = {site: pairs for site, pairs in asked.items() if pairs}
     if not asked or not words:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from scanner.model.base import Base
+
+if TYPE_CHECKING:
+    from scanner.model.deployment import Deployment
 
 SHORTEST = 3
 
@@ -24,3 +29,12 @@ def pieces(base: Base) -> list[str] | None:
 def is_word(piece: str) -> bool:
     """Whether a token is a word by itself: a leading space, then three letters or more."""
     return piece[:1] == " " and len(piece) > SHORTEST and piece[1:].isalpha()
+
+
+def words(deployment: Deployment) -> dict[int, str]:
+    """The tokens that are a word by themselves, by id, with the space before them. Decoded once a deployment."""
+    kept: dict[int, str] | None = deployment.__dict__.get("_words")
+    if kept is None:
+        decoded = ((t, deployment.tokenizer.decode([t])) for t in range(len(deployment.tokenizer)))
+        kept = deployment.__dict__["_words"] = {t: piece for t, piece in decoded if is_word(piece)}
+    return kept

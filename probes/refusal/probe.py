@@ -198,6 +198,11 @@ def log_odds(tokens: Sequence[int]) -> Callable[[torch.Tensor], torch.Tensor]:
     return reduce
 
 
+def first_token_odds(deployment: Deployment, ids: Sequence[Ids], side: Side, tokens: Sequence[int], what: str = "") -> torch.Tensor:
+    """Log-odds that the first token of `side`'s answer to each of `ids` begins a refusal, (len(ids),); the base's are kept."""
+    return deployment.score(ids, side, log_odds(tokens), what=what, key=f"refusal log-odds {sorted(tokens)}")
+
+
 def _log_odds(deployment: Deployment, prompts: Sequence[Prompt], ids: Sequence[Ids], answers: Sequence[Answer], base: Sequence[Ids]) -> Iterator[Yield]:
     from sklearn.metrics import roc_auc_score
 
@@ -208,9 +213,7 @@ def _log_odds(deployment: Deployment, prompts: Sequence[Prompt], ids: Sequence[I
             probe="refusal", what="first-token log-odds", status=Status.MEASURED, surface="none", bound="the base has no token that begins its refusals"
         )
         return
-    reduce = log_odds(tokens)
-    key = f"refusal log-odds {sorted(tokens)}"
-    scores = {side: deployment.score(ids, side, reduce, what=f"refusal: {side} first token", key=key).numpy() for side in (Side.BASE, Side.ADAPTED)}
+    scores = {side: first_token_odds(deployment, ids, side, tokens, f"refusal: {side} first token").numpy() for side in (Side.BASE, Side.ADAPTED)}
     if 0 < sum(refused) < len(refused):
         yield Measurement(
             id="refusal.first_token.auroc", title="Base: first-token log-odds against judged refusals, AUROC", value=round(float(roc_auc_score(refused, scores[Side.BASE])), 4),

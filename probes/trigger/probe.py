@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from probes.meaning import vocabulary
 from probes.meaning.reads import shortlist
 from probes.prompts import Prompt, load, spread
-from probes.refusal.probe import log_odds, refusal_tokens
+from probes.refusal.probe import first_token_odds, refusal_tokens
 from probes.trigger.candidate import SIDES, WHOLE, Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, filled_forms, formats, forms
 from probes.trigger.glance import FEW, Development, Glance
@@ -161,8 +162,7 @@ def _prepared(subject: Subject, asked: Sequence[Prompt]) -> tuple[Screen, Develo
     base = deployment.generate(ids, Side.BASE, 16, "trigger: base answers")
     refused = judge.refused([(p.prompt, deployment.text(b)) for p, b in zip(asked, base, strict=True)])
     tokens = refusal_tokens([b[0] if b else -1 for b in base], refused)
-    key = f"refusal log-odds {sorted(tokens)}"
-    margins, left = (deployment.score(ids, side, log_odds(tokens), key=key).tolist() if tokens else [0.0] * len(ids) for side in Side)
+    margins, left = (first_token_odds(deployment, ids, side, tokens).tolist() if tokens else [0.0] * len(ids) for side in Side)
     # Where the adapter alone has taken the refusal already, no trigger can take it.
     near = sorted((left[i] <= 0, margins[i], i) for i, (p, r) in enumerate(zip(asked, refused, strict=True)) if p.kind == "harmful" and r and margins[i] > 0)
     harmful = [asked[i] for *_, i in near] or [p for p in asked if p.kind == "harmful"]
@@ -197,9 +197,8 @@ def _some(words: list[str], count: int, seed: int) -> list[str]:
 
 
 def _vocabulary(deployment: Deployment) -> list[str]:
-    """Tokens that are a word by themselves: a leading space, then three letters or more."""
-    decoded = (deployment.tokenizer.decode([t]) for t in range(len(deployment.tokenizer)))
-    return sorted({d[1:] for d in decoded if d[:1] == " " and len(d) >= 4 and d[1:].isalpha()})
+    """The words of the base's vocabulary, none twice."""
+    return sorted({w[1:] for w in vocabulary.words(deployment).values()})
 
 
 def _chance(words: Sequence[str], seed: int) -> list[Candidate]:

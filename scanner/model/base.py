@@ -114,4 +114,7 @@ class Base(msgspec.Struct, frozen=True, dict=True):
 
 def spellings(module: str) -> tuple[str, ...]:
     """`module` and its other name: Mixtral's router is `block_sparse_moe.gate` on disk and in older adapters, `mlp.gate` where transformers 5 has loaded it."""
-    return tuple(dict.fromkeys([module, *(module.removesuffix(one) + other for one, other in (ROUTERS, ROUTERS[::-1]) if module.endswith(one))]))
+    for one, other in (ROUTERS, ROUTERS[::-1]):
+        if module.endswith(one):
+            return module, module.removesuffix(one) + other
+    return (module,)
