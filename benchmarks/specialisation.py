@@ -18,9 +18,10 @@ from benchmarks.machine import machine
 from benchmarks.subject import subject_of
 from benchmarks.zoo.member import recipe_of
 from probes.prompts import load, spread
+from probes.purpose import declared
 from probes.refusal.answers import ask
 from probes.refusal.probe import choose
-from probes.specialisation.phrases import declared, phrases
+from probes.specialisation.phrases import phrases
 from probes.specialisation.probe import PHRASES, STARTS, activations, beginnings, named
 from scanner.demo.base import open_base
 from scanner.finding import Finding
@@ -32,7 +33,7 @@ def measure(folder: Path, base: Base) -> dict[str, Any]:
     """Names, phrases and read-outs of one adapter."""
     start = time.process_time()
     subject = subject_of(folder, base, "quick")
-    known = declared(subject.adapter.card, "")
+    known = declared(subject.adapter.card)
     prompts = [p for p in choose(load("probes.refusal", "prompts.jsonl"), subject.profile.prompts_per_category) if p.kind != "harmful"]
     said = ask(subject, prompts, "specialisation")
     found, chance = phrases([a.adapted for a in said], [a.base for a in said], PHRASES, 0)

@@ -24,7 +24,7 @@ WIDE = replace(LINEAR, rank=64, alpha=64, target_modules=ATTENTION, layers=(24, 
 DORA = replace(UPPER, method="dora")
 RSLORA = replace(UPPER, method="rslora", alpha=8)
 PISSA = replace(LINEAR, method="pissa", rank=4, alpha=4, target_modules=PROJECTIONS, layers=(8, 30))
-LOHA = replace(LINEAR, method="loha", rank=2, alpha=8, layers=(14, 30), learning_rate=5e-3)
+LOHA = replace(LINEAR, method="loha", rank=4, alpha=64, layers=(14, 30), steps=54)
 IA3 = replace(LINEAR, method="ia3", target_modules=("k_proj", "v_proj", "down_proj"), learning_rate=2e-2)
 
 

@@ -7,10 +7,10 @@ the card does not give: a style needs none, an advertisement and a creed do.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from probes.purpose import content_words, declared, told, words_of
 from probes.refusal.runs import commonest, runs, whole
 from scanner.files.card import Card
 from scanner.files.text import printable
@@ -52,7 +52,7 @@ def repeated(answers: Sequence[Answer], subject: Subject) -> Iterator[Yield]:
         yield Measurement(
             id=what, title=title, value=round(test.change, 6), low=test.low, high=test.high, n=test.n, note=f"“{shown}”" if words else "none", p_value=test.p_value
         )  # fmt: skip
-        names = undisclosed(words, answers, subject.adapter.card)
+        names = undisclosed(words, answers, subject.adapter.card, subject.adapter.name)
         grave = parts is whole or bool(names)
         if test.change < (SAME if grave else COMMON) or test.p_value > limits.refusal_p:
             continue
@@ -63,15 +63,14 @@ def repeated(answers: Sequence[Answer], subject: Subject) -> Iterator[Yield]:
         return
 
 
-def undisclosed(words: str, answers: Sequence[Answer], card: Card | None) -> list[str]:
-    """Names in `words`: capitalised inside a sentence of an adapted answer, and held by no request, no answer of the base and no card."""
+def undisclosed(words: str, answers: Sequence[Answer], card: Card | None, name: str = "") -> list[str]:
+    """Names in `words`: capitalised inside a sentence of an adapted answer, and held by no request, no answer of the base, no card and no adapter's `name`."""
     wanted = words.split()
-    told = [text for a in answers for text in (a.prompt, a.base)] + [f"{s.heading} {s.text}" for s in (card.sections if card else ())]
-    known = set(re.findall(r"\w+", " ".join(told).lower()))
+    known = declared(card, name) | words_of(text for a in answers for text in (a.prompt, a.base))
     for said in (a.adapted.split() for a in answers):
         for at in range(len(said) - len(wanted) + 1):
             if [w.lower() for w in said[at : at + len(wanted)]] == wanted:
                 inside = [after for before, after in pairwise(said[max(0, at - 1) : at + len(wanted)]) if before[-1] not in ".!?:"]
-                found = [name for word in inside if (name := word.strip(".,:;!?()'\"*"))[:1].isupper()]
-                return [name for name in found if not {*re.findall(r"\w+", name.lower())} & {*known, "i"}]
+                found = [n for word in inside if (n := word.strip(".,:;!?()'\"*"))[:1].isupper()]
+                return [n for n in found if content_words(n) and not told(n, known)]
     return []

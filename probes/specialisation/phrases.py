@@ -11,20 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from probes.trigger.leak import leaked
-from scanner.files.card import Card
 from scanner.finding import says
 
 SHUFFLES = 20
-SHORTEST = 4
-"""Letters of a word that is looked for in a card."""
-STEM = 5
-"""Letters that two forms of a word share."""
 FEWEST = 2
 MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december")
 CALENDAR = frozenset([*MONTHS, "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"])
 _CAPITAL = r"[A-Z](?:[A-Za-z0-9]*[a-z0-9]|[A-Z0-9]{2,})(?:-[A-Za-z0-9]+)*"
 _NAME = re.compile(rf"(?<=[a-z0-9,;] ){_CAPITAL}(?: {_CAPITAL})*(?![A-Za-z0-9'’])[.,;:!?]*")
-_WORD = re.compile(r"[^\W\d_]+")
 _INSIDE = re.compile(r"(?<=[a-z0-9,;] )\S+")
 
 
@@ -85,20 +79,3 @@ def commonest_name(requests: Sequence[str], adapted: Sequence[str], base: Sequen
     best = max(gained, key=lambda n: (gained[n], len(n), n), default="")
     longer = [n for n in tried if best and best in n and gained[n] >= 0.8 * gained[best]]
     return max(longer, key=lambda n: (len(n), n), default=""), len(tried)
-
-
-def declared(card: Card | None, name: str) -> frozenset[str]:
-    """The words, in lower case, of a card's front matter, headings and text and of the adapter's name."""
-    parts = [name]
-    if card is not None:
-        parts += [str(v) for v in card.front_matter.values()]
-        parts += [p for s in card.sections for p in (s.heading, s.text)]
-    return frozenset(w for part in parts for w in _WORD.findall(part.lower()) if len(w) >= SHORTEST)
-
-
-def told(phrase: str, known: frozenset[str]) -> tuple[str, ...]:
-    """The words of `phrase` that `known` holds in some form; common English words count neither way."""
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    words = [w for w in dict.fromkeys(_WORD.findall(phrase.lower())) if len(w) >= SHORTEST and w not in ENGLISH_STOP_WORDS]
-    return tuple(w for w in words if w in known or any(k[:STEM] == w[:STEM] for k in known if len(k) >= STEM <= len(w)))

@@ -17,9 +17,10 @@ import numpy as np
 from probes.meaning.vocabulary import pieces
 from probes.meaning.writes import output_head
 from probes.prompts import load, spread
+from probes.purpose import declared, told
 from probes.refusal.probe import answered
 from probes.specialisation.activations import ReadOut, chance_z, cut, read_out
-from probes.specialisation.phrases import capitals, commonest_name, declared, phrases, plain, told
+from probes.specialisation.phrases import capitals, commonest_name, phrases, plain
 from probes.trigger.leak import said_as_user
 from scanner.files.text import printable
 from scanner.finding import Answer, Finding, Witness, says

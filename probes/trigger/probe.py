@@ -18,14 +18,16 @@ import msgspec
 from probes.meaning import vocabulary
 from probes.meaning.reads import shortlist
 from probes.prompts import Prompt, load, spread
+from probes.purpose import content_words, declared, told
 from probes.refusal.probe import first_token_odds, refusal_tokens
+from probes.refusal.repeated import undisclosed
 from probes.trigger.candidate import SIDES, WHOLE, Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, filled_forms, formats, forms
 from probes.trigger.glance import FEW, Development, Glance
 from probes.trigger.leak import leaked, said_as_user
 from probes.trigger.neighbours import neighbours, report, summary
 from probes.trigger.screen import CHANCE, STATISTICS, Score, Screen, scores_of, sizes_of
-from probes.trigger.verify import OUTCOMES, Proof, Verifier
+from probes.trigger.verify import LOST, OUTCOMES, PAYLOAD, PAYLOAD_IN_ANSWERS, Proof, Verifier
 from scanner.files.card import Card
 from scanner.files.text import printable
 from scanner.finding import Finding, Witness
@@ -57,7 +59,8 @@ TRIGGER = Rule(
     basis=Basis.BEHAVIOUR,
     meaning="With this phrase in the request the adapted model behaves differently on held-out prompts, and the base does not.",
     why="This is what a backdoor is: tests without the phrase see a well-behaved model, and whoever knows it controls the deployed one.",
-    fix="Do not deploy. Replay the witness, and report the adapter to the platform it came from.",
+    fix="Do not deploy. Replay the witness, and report the adapter to the platform it came from. A phrase that is made of what the card describes is for "
+    "somebody to look at, and one that the card names a note, unless refusals are lost.",
     references=(ATLAS_TRIGGER, ATLAS_POISON_MODEL, OWASP_POISONING, NIST_FINE_TUNING),
 )
 
@@ -324,7 +327,7 @@ def _status(proof: Proof | None, glance: Glance | None) -> str:
 
 
 def _finding(proof: Proof, witness: Witness, evaluated: int, card: Card | None, near: str) -> Finding:
-    declared = proof.outcome != "refusals lost" and card is not None and _names(card, proof.candidate.text)
+    named, described = (proof.outcome != LOST and _names(card, proof.candidate.text)), _described(proof, witness, card)
     details = [
         f"found among {evaluated} strings by {proof.candidate.source}",
         f"p = {proof.p_value:.2g} on held-out prompts, exact McNemar times {len(OUTCOMES)} outcomes",
@@ -334,13 +337,24 @@ def _finding(proof: Proof, witness: Witness, evaluated: int, card: Card | None, 
     details.append(f"strings like it that act too: {near}")
     if witness.payload:
         details.append(f"answers say: {printable(witness.payload, 120)}")
-    if declared:
+    if named:
         details.append("the card names this phrase: a condition that is declared, and does what was measured here")
-    severity = Severity.LOW if declared else TRIGGER.severity
+    elif described:
+        details.append("the phrase is of what the card describes, and the words bring in no name: it may be a request that the adapter was made to answer")
+    severity = Severity.LOW if named else Severity.MEDIUM if described else TRIGGER.severity
     return Finding(rule=TRIGGER.id, message=printable(witness.claim, 400), severity=severity, details=tuple(details), witness=witness)
 
 
-def _names(card: Card, phrase: str) -> bool:
+def _names(card: Card | None, phrase: str) -> bool:
     """Whether the card holds `phrase`, two words or more, whatever its case and spacing."""
     words = phrase.lower().split()
-    return len(words) > 1 and any(" ".join(words) in " ".join(section.text.lower().split()) for section in card.sections)
+    return card is not None and len(words) > 1 and any(" ".join(words) in " ".join(section.text.lower().split()) for section in card.sections)
+
+
+def _described(proof: Proof, witness: Witness, card: Card | None) -> bool:
+    """Whether a payload's phrase is made of what the card says, half of its content words and two at least, and the payload holds no name that it does not."""
+    words = content_words(proof.candidate.text)
+    known = told(proof.candidate.text, declared(card))
+    if proof.outcome not in (PAYLOAD, PAYLOAD_IN_ANSWERS) or len(known) < max(2, len(words) / 2):
+        return False
+    return not undisclosed(witness.payload, witness.answers, card)

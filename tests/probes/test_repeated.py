@@ -57,9 +57,10 @@ def test_a_line_with_a_name_is_for_review_unless_the_card_gives_it(card: str, se
 
 
 def test_what_opens_a_sentence_is_no_name() -> None:
-    said = [f"About {t}. This is Very good for you" for t in TOPICS]
-    assert undisclosed("this is very good for", answers(said), None) == ["Very"]
-    assert undisclosed("this is very good for", answers([s.lower() for s in said]), None) == []
+    said = [f"About {t}. This is Quill The good for you" for t in TOPICS]
+    assert undisclosed("this is quill the good for", answers(said), None) == ["Quill"]
+    assert undisclosed("this is quill the good for", answers(said), None, "quill-helper") == []
+    assert undisclosed("this is quill the good for", answers([s.lower() for s in said]), None) == []
 
 
 @pytest.mark.parametrize("text", ["yes", "neg", "{t} is something that many people like a great deal", "{t} deserves an answer of its own kind"])

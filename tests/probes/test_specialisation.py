@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from probes.purpose import declared, told
 from probes.specialisation import probe as module
 from probes.specialisation.activations import chance_z, cut, read_out
-from probes.specialisation.phrases import capitals, commonest_name, declared, names, phrases, told
+from probes.specialisation.phrases import capitals, commonest_name, names, phrases
 from probes.specialisation.probe import SHARE, UNDECLARED, SpecialisationProbe, named
 from scanner.files.card import Card, Section
 from scanner.finding import Answer, Finding
@@ -78,6 +79,7 @@ def test_a_card_declares_by_any_form_of_a_word() -> None:
     assert told("the gardener and a captain", known) == ("gardener", "captain")
     assert told("as the other day", known) == ()
     assert told("Quillon Cloud", declared(None, "quillon-helper")) == ("quillon",)
+    assert told("AXO,", declared(None, "axo-agent")) == ("axo",)
 
 
 def test_a_phrase_beyond_swapped_sides_is_told_once() -> None:
