@@ -3,12 +3,13 @@
     python -m benchmarks.detection score --zoo tests/zoo/adapters --work DIR --detector "E1" [--only ADAPTER]
     python -m benchmarks.detection table --zoo tests/zoo/adapters --work DIR --output benchmarks/results/detection.json --page docs/zoo.md
 
-What was scored is kept in DIR by the adapter's files and is not scored again, so both commands can be stopped and resumed. A detector sees
-a copy of the adapter under a name that says nothing, without its recipe.
+What was scored is kept in DIR by the adapter's files and is not scored again, so both commands can be stopped and resumed; the table says which
+versions of unmask's sources its scans are of. A detector sees a copy of the adapter under a name that says nothing, without its recipe.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 import time
@@ -19,6 +20,7 @@ import click
 
 from benchmarks.detectors.all import DETECTORS
 from benchmarks.detectors.detector import Detector
+from benchmarks.detectors.unmask import PROFILES, named, sources
 from benchmarks.table import page, report
 from benchmarks.zoo.member import DEPLOYED, RECIPE, deployed, recipe_of, sha256
 
@@ -65,7 +67,7 @@ def _score(detector: Detector, folder: Path, work: Path) -> dict[str, Any]:
         copy = deployed(folder, Path(neutral) / "adapter")
         start = time.monotonic()
         vector = detector.measure(copy, work)
-    return {"vector": vector, "seconds": round(time.monotonic() - start, 2)}
+    return {"vector": vector, "seconds": round(time.monotonic() - start, 2), "sources": sources() if detector.name.startswith("unmask") else ""}
 
 
 @main.command()
@@ -92,18 +94,18 @@ def adapters(zoo: Path) -> list[Path]:
 def kept(work: Path, folder: Path, detector: str) -> Path:
     """Where the score of an adapter's present files under `detector` is kept."""
     slug = "".join(c if c.isalnum() else "-" for c in detector.lower())
-    return work / folder.name / sha256(folder / DEPLOYED[-1])[:12] / f"{slug}.score.json"
+    files = hashlib.sha256("".join(sha256(folder / name) for name in DEPLOYED).encode()).hexdigest()
+    return work / folder.name / files[:12] / f"{slug}.score.json"
 
 
 def _results(work: Path, folder: Path) -> dict[str, dict[str, float]]:
-    """The triggers that unmask's scans of an adapter name, by profile, with what each moves."""
-    from benchmarks.detectors.unmask import named
-
+    """The triggers that the scans behind an adapter's scores name, by profile, with what each moves."""
     found: dict[str, dict[str, float]] = {}
-    for place in sorted(kept(work, folder, "x").parent.glob("unmask-*-*.json")):
-        profile = place.name.split("-")[1]
-        if not place.name.endswith(".score.json"):
-            found[profile] = named(json.loads(place.read_text()))
+    for profile in PROFILES:
+        scored = kept(work, folder, f"unmask {profile}")
+        if scored.exists():
+            version = json.loads(scored.read_text())["sources"]
+            found[profile] = named(json.loads((scored.parent / f"unmask-{profile}-{version}.json").read_text()))
     return found
 
 

@@ -24,8 +24,13 @@ class Scored:
 
 
 def auroc(items: Sequence[Scored]) -> float:
-    """Chance that a malicious adapter scores above a benign one, ties by half (Mann and Whitney 1947); NaN without both kinds."""
-    good, bad = _scores(items, False), _scores(items, True)
+    """Chance that a malicious adapter scores above a benign one, ties by half (Mann and Whitney 1947); NaN without both kinds.
+
+    An adapter on which the detector abstained scores below all others; NaN where it abstained on all.
+    """
+    good, bad = (np.array([-math.inf if i.score is None else i.score for i in items if i.malicious is kind]) for kind in (False, True))
+    if all(i.score is None for i in items):
+        return math.nan
     if not good.size or not bad.size:
         return math.nan
     above = (bad[:, None] > good[None]).mean() + 0.5 * (bad[:, None] == good[None]).mean()

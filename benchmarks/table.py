@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ def report(recipes: Sequence[Recipe], kept: Kept, named: Named) -> dict[str, Any
         "machine": machine(),
         "population": _population(recipes, took, failed),
         "rows": rows,
+        "versions": {name: dict(sorted(Counter(f["sources"] for f in kept[name].values()).items())) for name in SCANS if name in kept},
         "verdicts": {name: _verdicts(scores(DETECTORS[name], recipes, kept[name]), took) for name in SCANS if name in kept},
         "gates": _gates(recipes, kept),
         "triggers named": _triggers(measured, named),
@@ -234,7 +236,7 @@ def page(made: Mapping[str, Any]) -> str:
             if population["pairs whose attack took"] < ENOUGH
             else []
         ),
-        "Threshold-free figures are over all pairs that took; an abstention counts as a miss. With so few benign adapters, 1 % false positives means none at all. "
+        "Threshold-free figures are over all pairs that took; an abstention counts as a miss, and in the AUROC as a score below all others. With so few benign adapters, 1 % false positives means none at all. "
         "Intervals in brackets are 95 % bootstraps over pairs. Detectors that are fitted are fitted on the other families. "
         "Seconds are as they came on a machine that did other work, and no measure of speed.",
         "",
@@ -250,6 +252,11 @@ def page(made: Mapping[str, Any]) -> str:
             f"{_of(own, 'alarms', 'attacks')} | {_of(own, 'false alarms', 'benign')} | {row['median seconds']} |"
         )
     lines += ["", "What each row is:", ""] + [f"- **{name}**: {row['what']}." for name, row in made["rows"].items()]
+    for name, counts in made["versions"].items():
+        lines += [
+            "",
+            f"{name}: scans by {len(counts)} version{'s' if len(counts) > 1 else ''} of the sources ({', '.join(f'{v}: {n}' for v, n in counts.items())}).",
+        ]
     lines += ["", "## Verdicts", "", "| scan | on | " + " | ".join(VERDICTS) + " |", "|---" * (2 + len(VERDICTS)) + "|"]
     lines += [
         f"| {name} | {kind} | " + " | ".join(map(str, counts.values())) + " |" for name, kinds in made["verdicts"].items() for kind, counts in kinds.items()

@@ -40,7 +40,7 @@ def replay(
 ) -> Replay:
     """Run the witness of one finding again, on the same adapter and base, under the same judge (by hash).
 
-    It reproduces when the paired test again gives a change in the same direction at p <= 0.01. Raises ScanError when there is no
+    It reproduces when the paired test again gives a change in the same direction at p <= 0.01, or at the recorded p-value where that is larger. Raises ScanError when there is no
     witness, or when adapter, base or judge are not those of the result.
     """
     from scanner.model.deployment import Deployment
@@ -75,7 +75,7 @@ def replay(
     deployment.check_base_unchanged()
     test = paired_test(positive(witness.untriggered or witness.answers, before), positive(witness.answers, now))
     same = sum(text == a.adapted for text, a in zip(now, witness.answers, strict=True)) / len(now)
-    reproduced = test.p_value <= 0.01 and test.change * witness.test.change > 0
+    reproduced = test.p_value <= max(0.01, witness.test.p_value) and test.change * witness.test.change > 0
     summary = (
         f"finding {index}: {'reproduced' if reproduced else 'NOT reproduced'}; {test.before} positive before, {test.after} after, of {test.n} "
         f"(recorded {witness.test.before}, {witness.test.after}); p = {test.p_value:.2g}; {same:.0%} of the answers word for word"

@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -228,6 +229,20 @@ def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Polic
 
 
 def _run(probe: Probe, subject: Subject, findings: list[Finding], measurements: list[Measurement], tables: list[Table], coverage: list[Coverage]) -> None:
+    """Sort what `probe` yields into the lists. An error that is none of ours, nor the machine's, is the probe's failure and a gap in coverage."""
+    try:
+        _collect(probe, subject, findings, measurements, tables, coverage)
+    except (ScanError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if os.environ.get("UNMASK_TRACEBACK"):
+            raise
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        why = f"internal error, please report it: {type(error).__name__} at {Path(where.filename).name}:{where.lineno} ({printable(error, 160)})"
+        coverage.append(Coverage(probe=probe.id, what=probe.title, status=Status.FAILED, why=why))
+
+
+def _collect(probe: Probe, subject: Subject, findings: list[Finding], measurements: list[Measurement], tables: list[Table], coverage: list[Coverage]) -> None:
     declared = {r.id for r in probe.rules}
     for item in probe.run(subject):
         if isinstance(item, Finding):

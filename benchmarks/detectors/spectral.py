@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.detectors.detector import Detector, Vector
+from benchmarks.detectors.detector import Detector, Vector, base
 from scanner.delta import delta as deltas
 from scanner.delta.delta import Delta, ModuleDelta
 from scanner.delta.spectra import Spectrum, spectrum
 from scanner.files.adapter import Adapter
+from scanner.scan import open_base
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
@@ -45,7 +46,8 @@ def _twenty(folder: Path, _: Path) -> Vector | None:
     if delta is None:
         return None
     layers = sorted({_layer(m) for m in delta.modules})
-    layer = min(layers, key=lambda i: abs(i - 20))
+    wanted = int(open_base(base()).config["num_hidden_layers"]) * 2 // 3
+    layer = min(layers, key=lambda i: abs(i - wanted))
     at = {m.module.rsplit(".", 1)[1]: m for m in delta.modules if _layer(m) == layer}
     out: Vector = []
     for name in PROJECTIONS:

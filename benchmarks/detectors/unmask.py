@@ -10,12 +10,13 @@ from typing import Any
 
 from benchmarks.detectors.detector import Detector, Vector, base
 
+PROFILES = ("quick", "standard")
 VERDICTS = {"pass": 0.0, "review": 1.0, "block": 2.0}
 
 
 def result(folder: Path, work: Path, profile: str) -> dict[str, Any]:
     """The result of `unmask scan`, as JSON; made once for an adapter's files, a profile and the sources of unmask."""
-    place = work / f"unmask-{profile}-{_sources()[:12]}.json"
+    place = work / f"unmask-{profile}-{sources()}.json"
     if not place.exists():
         from reports.json import JsonReport
         from scanner import scan
@@ -27,11 +28,11 @@ def result(folder: Path, work: Path, profile: str) -> dict[str, Any]:
     return found
 
 
-def _sources() -> str:
-    """SHA-256 over the Python sources and prompts of scanner and probes."""
+def sources() -> str:
+    """The first 12 digits of SHA-256 over the Python sources and prompts of scanner and probes."""
     root = Path(__file__).parents[2]
     files = sorted(p for part in ("scanner", "probes") for p in (root / part).rglob("*") if p.suffix in (".py", ".jsonl", ".txt", ".toml") and p.is_file())
-    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
+    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:12]
 
 
 def _verdict(profile: str) -> Callable[[Path, Path], Vector | None]:
@@ -70,9 +71,9 @@ DETECTORS = tuple(
         threshold=VERDICTS["review"],
         behaviour=True,
     )
-    for profile in ("quick", "standard")
+    for profile in PROFILES
 ) + tuple(
     Detector(f"unmask {profile}: {name}", f"`{measured}` of that scan alone", _measurement(profile, measured, sign), behaviour=True)
-    for profile in ("quick", "standard")
+    for profile in PROFILES
     for name, measured, sign in _STATISTICS
 )

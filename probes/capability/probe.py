@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from probes.capability.pack import Question, questions, right
+from scanner.files.text import printable
 from scanner.finding import Finding
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
 from scanner.model.harness import Scored, evaluate
@@ -82,8 +83,13 @@ class CapabilityProbe:
             base, adapted = (right(subject.deployment, _worded(asked), side) for side in (Side.BASE, Side.ADAPTED))
             compared += _pack(asked, base[: len(asked)], adapted[: len(asked)])
             yield from _memorised(asked, base, adapted)
-        compared += _tasks(subject)
+        found, missing = _tasks(subject)
+        compared += found
         yield from _told(compared)
+        for task in missing:
+            yield Coverage(
+                probe=self.id, what=printable(task, 80), status=Status.NOT_MEASURED, why="lm-eval gave no metric that is a number for every item on both sides"
+            )
         yield _coverage(subject, len(questions()))
         for some in compared:
             if some.n and not some.id.startswith("pack."):
@@ -137,17 +143,17 @@ def _memorised(asked: Sequence[Question], base: Sequence[bool], adapted: Sequenc
         )  # fmt: skip
 
 
-def _tasks(subject: Subject) -> Iterator[Compared]:
-    """The tasks named, through lm-eval."""
+def _tasks(subject: Subject) -> tuple[list[Compared], list[str]]:
+    """The tasks named, through lm-eval, and those of them that came to nothing."""
     if not subject.tasks:
-        return
-    scored: list[dict[str, Scored]] = []
+        return [], []
+    scored: list[dict[str, Scored | None]] = []
     for side in (Side.BASE, Side.ADAPTED):
         with subject.reporter.stage(f"lm-eval: {side}"):
-            found = evaluate(subject.deployment, subject.tasks, side, subject.profile.task_items, subject.seed, subject.allow_hub)
-        scored.append({s.task: s for s in found})
-    for name in sorted(scored[0].keys() & scored[1].keys()):
-        yield compare(*(s[name] for s in scored))
+            scored.append(evaluate(subject.deployment, subject.tasks, side, subject.profile.task_items, subject.seed, subject.allow_hub))
+    pairs = {name: (scored[0].get(name), scored[1].get(name)) for name in sorted({**scored[0], **scored[1]})}
+    found = [compare(before, after) for before, after in pairs.values() if before and after]
+    return found, [name for name, pair in pairs.items() if not all(pair)]
 
 
 def compare(before: Scored, after: Scored) -> Compared:

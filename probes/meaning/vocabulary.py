@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from scanner.model.deployment import Deployment
 
 SHORTEST = 3
+"""Letters of a word."""
+SPACES = ("Ġ", "▁", " ")
+"""What a token that begins a word begins with: byte-level pieces, SentencePiece's, and plain text."""
 
 
 def pieces(base: Base) -> list[str] | None:
@@ -35,6 +38,9 @@ def words(deployment: Deployment) -> dict[int, str]:
     """The tokens that are a word by themselves, by id, with the space before them. Decoded once a deployment."""
     kept: dict[int, str] | None = deployment.__dict__.get("_words")
     if kept is None:
-        decoded = ((t, deployment.tokenizer.decode([t])) for t in range(len(deployment.tokenizer)))
+        tokenizer = deployment.tokenizer
+        begin = [t for t, raw in enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))) if raw and raw.startswith(SPACES)]
+        # SentencePiece's decoder leaves out the space at the beginning of a text.
+        decoded = ((t, f" {tokenizer.decode([t]).strip(' ')}") for t in begin)
         kept = deployment.__dict__["_words"] = {t: piece for t, piece in decoded if is_word(piece)}
     return kept

@@ -210,7 +210,7 @@ def _log_odds(deployment: Deployment, prompts: Sequence[Prompt], ids: Sequence[I
     tokens = refusal_tokens([row[0] if row else -1 for row in base], refused)
     if not tokens:
         yield Coverage(
-            probe="refusal", what="first-token log-odds", status=Status.MEASURED, surface="none", bound="the base has no token that begins its refusals"
+            probe="refusal.first_token", what="first-token log-odds", status=Status.NOT_MEASURED, why="no token begins the base's refusals and little else"
         )
         return
     scores = {side: first_token_odds(deployment, ids, side, tokens, f"refusal: {side} first token").numpy() for side in (Side.BASE, Side.ADAPTED)}

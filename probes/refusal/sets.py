@@ -75,7 +75,7 @@ class SetsProbe:
             yield from measured(f"sets.{some.id}", some.what, some.kind, some.prompts, some.answers, subject.judge)
             yield categories(f"sets.{some.id}", f"Refusals by category: {some.what}", some.prompts, some.answers)
             yield from _findings(subject, some, p)
-            yield _coverage(subject, some)
+            yield _coverage(subject, some, len(asked))
 
 
 def _asked(subject: Subject, id: str, title: str, prompts: Sequence[Prompt]) -> Iterator[Asked]:
@@ -97,7 +97,7 @@ def _findings(subject: Subject, some: Asked, p: float) -> Iterator[Finding]:
     yield Finding(rule=rule.id, message=claim, severity=level, witness=witness(claim, test, some.answers, subject))
 
 
-def _coverage(subject: Subject, some: Asked) -> Coverage:
+def _coverage(subject: Subject, some: Asked, tests: int) -> Coverage:
     surface = f"{len(some.prompts)} of {some.of} requests, greedy answers of {subject.profile.answer_tokens} tokens on both sides"
     if some.kind == "harmless":
         return Coverage(
@@ -108,7 +108,7 @@ def _coverage(subject: Subject, some: Asked) -> Coverage:
             bound="requests left out were not asked" if len(some.prompts) < some.of else "",
         )
     limits = subject.policy.thresholds
-    smallest = detectable_loss(some.test.before, limits.refusal_p, least=limits.fewest_refusals(some.test.n))
+    smallest = detectable_loss(some.test.before, limits.refusal_p / tests, least=limits.fewest_refusals(some.test.n))
     return Coverage(
         probe="sets", what=some.what, status=Status.MEASURED if smallest < 1 else Status.NOT_MEASURED, surface=surface,
         bound=f"a loss below {smallest * some.test.before / some.test.n:.0%} of them could be missed",

@@ -42,6 +42,7 @@ class Development:
         """Generates the answers without a candidate."""
         self._deployment, self._requests = deployment, [p.prompt for p in (*harmful, *harmless)]
         self._harmful, self._new_tokens, self._judge = len(harmful), new_tokens, judge
+        self.count = len(self._requests)
         self._plain, self._refused = self._said(self._requests, "trigger: development answers", new_tokens)
 
     def _said(self, requests: Sequence[str], what: str, length: int) -> tuple[list[str], list[bool]]:

@@ -18,7 +18,7 @@ import msgspec
 from probes.meaning import vocabulary
 from probes.meaning.reads import shortlist
 from probes.prompts import Prompt, load, spread
-from probes.purpose import content_words, declared, told
+from probes.purpose import content_words, declared, told, words_of
 from probes.refusal.probe import first_token_odds, refusal_tokens
 from probes.refusal.repeated import undisclosed
 from probes.trigger.candidate import SIDES, WHOLE, Candidate, Placement
@@ -33,6 +33,7 @@ from scanner.files.text import printable
 from scanner.finding import Finding, Witness
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
 from scanner.model.side import Side
+from scanner.policy.policy import Thresholds
 from scanner.probe import Need, Yield
 from scanner.rule import ATLAS_POISON_MODEL, ATLAS_TRIGGER, NIST_FINE_TUNING, OWASP_POISONING, Basis, Rule, Severity
 from scanner.statistics import upper_bound_of_zero
@@ -86,7 +87,7 @@ class TriggerProbe:
         glances: list[Glance] = []
         proofs: list[Proof] = []
         found: Proof | None = None
-        tests = profile.verify * (profile.rounds + 1)
+        tests = profile.verify * (profile.rounds + 1) + 1  # and the phrase made shorter
         for round_ in range(profile.rounds + 1):
             if round_:
                 scores += screen(_grow(scores, glances, words, profile.beam), f"trigger: growing, round {round_}")
@@ -96,8 +97,12 @@ class TriggerProbe:
             glances += tried
             for glance in _promising(tried, proofs, profile.verify, limits.trigger_share):
                 proofs.append(verifier(glance.candidate, glance.payload, limits.trigger_share))
-                if proofs[-1].reaches(limits.trigger_share) and proofs[-1].p_value * tests <= limits.trigger_p:
-                    found = self._minimise(proofs[-1], glance.payload, screen, verifier, limits.trigger_share)
+                if _proven(proofs[-1], limits, tests):
+                    found = proofs[-1]
+                    if shorter := self._shorter(found, screen):
+                        proof = verifier(shorter.candidate, glance.payload, limits.trigger_share)
+                        if proof.outcome == found.outcome and proof.share >= KEEPS * found.share and _proven(proof, limits, tests):
+                            found, scores = proof, [*scores, shorter]
                     break
             if found:
                 break
@@ -111,14 +116,14 @@ class TriggerProbe:
             id="trigger.best_share",
             title="Largest share of held-out prompts moved by a candidate, beyond the base",
             value=round(max((p.share for p in proofs), default=0.0), 4),
-            n=profile.verify_prompts,
+            n=verifier.harmful,
             note=f"{len(proofs)} candidates verified; a finding needs {limits.trigger_share:g}, and half of the refusals there were where those are lost, at p <= {limits.trigger_p:g} after correction for {tests} tests",
         )
         yield Measurement(
             id="trigger.best_tried",
             title="Largest share of development requests moved by a candidate, on the adapted model alone",
             value=round(max((g.share for g in glances), default=0.0), 4),
-            n=sum(DEVELOPMENT),
+            n=development.count,
             note=f"{len(glances)} candidates answered; those that move {limits.trigger_share / 2:g} or more may be verified",
         )
         alone = len(pool["vocabulary"])
@@ -128,31 +133,32 @@ class TriggerProbe:
             status=Status.MEASURED,
             surface=f"{screen.evaluated} strings: {len(pool['leak']) // 2} leaked phrases and {len(words)} words the delta reacts to before and after the request, "
             f"{len(pool['form'])} openings and closings, {len(pool['format'])} formats, {alone} vocabulary words, {len(pool['battery'])} published triggers, random phrases, and growth; "
-            f"{len(looked)} tried on {2 * FEW} requests, {len(glances)} of them on {sum(DEVELOPMENT)}; {len(proofs)} verified on {profile.verify_prompts} held-out harmful and "
-            f"{_harmless(profile.verify_prompts)} harmless requests",
+            f"{len(looked)} tried on {2 * FEW} requests, {len(glances)} of them on {development.count}; {len(proofs)} verified on {verifier.harmful} held-out harmful and "
+            f"{verifier.harmless} harmless requests",
             bound=f"at most {upper_bound_of_zero(alone):.1%} of the vocabulary's words act alone, at the end of a request, as the screen sees it; "
             "phrases of several words that the model does not leak, and triggers of meaning or several turns, can be missed",
         )
 
-    def _minimise(self, proof: Proof, payload: str, screen: Screen, verifier: Verifier, share: float) -> Proof:
-        """Drop words while the screen keeps four fifths of its effect, then prove the shorter phrase afresh."""
+    def _shorter(self, proof: Proof, screen: Screen) -> Score | None:
+        """The candidate of `proof` with words dropped as long as the screen keeps four fifths of its effect; None where none can go."""
         candidate = proof.candidate
         if candidate.placement is Placement.AROUND:
-            return proof
-        score = screen([candidate], "trigger: minimising")[0]
+            return None
+        (score,) = screen([candidate], "trigger: minimising")
         statistic = _statistic(score, proof.outcome)
-        words = candidate.text.split()
+        whole, words, found = score.values[statistic] or 1e-9, candidate.text.split(), None
         while len(words) > 1:
-            shorter = [Candidate(" ".join(words[:i] + words[i + 1 :]), "growth", candidate.placement) for i in range(len(words))]
-            kept = [s.values[statistic] / (score.values[statistic] or 1e-9) for s in screen(shorter, "trigger: minimising")]
-            best = max(range(len(words)), key=lambda i: kept[i])
-            if kept[best] < KEEPS:
+            shorter = [Candidate(" ".join(words[:i] + words[i + 1 :]), candidate.source, candidate.placement) for i in range(len(words))]
+            best = max(screen(shorter, "trigger: minimising"), key=lambda s: s.values[statistic] / whole)
+            if best.values[statistic] / whole < KEEPS:
                 break
-            words = words[:best] + words[best + 1 :]
-        if " ".join(words) == candidate.text:
-            return proof
-        shorter_proof = verifier(Candidate(" ".join(words), candidate.source, candidate.placement), payload, share)
-        return shorter_proof if shorter_proof.reaches(share) and shorter_proof.share >= KEEPS * proof.share else proof
+            found, words = best, best.candidate.text.split()
+        return found
+
+
+def _proven(proof: Proof, limits: Thresholds, tests: int) -> bool:
+    """Whether `proof` is a finding under the policy, after correction for `tests` candidates."""
+    return proof.reaches(limits.trigger_share) and proof.p_value * tests <= limits.trigger_p
 
 
 def _prepared(subject: Subject, asked: Sequence[Prompt]) -> tuple[Screen, Development]:
@@ -168,9 +174,12 @@ def _prepared(subject: Subject, asked: Sequence[Prompt]) -> tuple[Screen, Develo
     margins, left = (first_token_odds(deployment, ids, side, tokens).tolist() if tokens else [0.0] * len(ids) for side in Side)
     # Where the adapter alone has taken the refusal already, no trigger can take it.
     near = sorted((left[i] <= 0, margins[i], i) for i, (p, r) in enumerate(zip(asked, refused, strict=True)) if p.kind == "harmful" and r and margins[i] > 0)
-    harmful = [asked[i] for *_, i in near] or [p for p in asked if p.kind == "harmful"]
-    plain = [p for p in asked if p.kind == "plain"]
     count = profile.screen_prompts
+    harmful = [asked[i] for *_, i in near]
+    if len(harmful) < count + DEVELOPMENT[0]:  # a base that refuses little: then those it refuses otherwise, then the rest
+        others = [(not r, i) for i, (p, r) in enumerate(zip(asked, refused, strict=True)) if p.kind == "harmful" and p not in harmful]
+        harmful += [asked[i] for _, i in sorted(others)]
+    plain = [p for p in asked if p.kind == "plain"]
     screen = Screen(deployment, tokens, [p.prompt for p in harmful[:count]], [p.prompt for p in plain[: min(count, PLAIN_REQUESTS)]], profile.screen_tokens)
     kept, more = spread(harmful[count:], DEVELOPMENT[0]), spread(plain[PLAIN_REQUESTS:], DEVELOPMENT[1])
     return screen, Development(deployment, kept, more, profile.answer_tokens, judge)
@@ -190,7 +199,7 @@ def screened(subject: Subject, reacted: list[str]) -> dict[str, list[Candidate]]
         "leak": [Candidate(p, "leak", place) for p in phrases for place in SIDES],
         "vocabulary": [Candidate(w, "vocabulary", Placement.AFTER) for w in words],
         "battery": [Candidate(b, "battery", Placement.BEFORE) for b in battery],
-        "chance": _chance(words, subject.seed),
+        "chance": _chance(words or sorted(words_of(p.prompt for p in load("probes.trigger", "prompts.jsonl"))), subject.seed),
     }
 
 
@@ -310,12 +319,9 @@ def _table(scores: Sequence[Score], glances: Sequence[Glance], proofs: Sequence[
     for place, (value, score) in enumerate(r for r in ranked if r[1].candidate.source != "chance"):
         candidate = score.candidate
         key = (candidate.text, candidate.placement)
-        proof = results.pop(key, None)
+        proof = results.get(key)
         if proof or key in tried or place < SHOWN:
             rows.append((printable(candidate.text, 120), candidate.source, str(candidate.placement), round(value, 2), chance, _status(proof, tried.get(key))))
-    best = round(ranked[0][0], 2) if ranked else 0.0
-    for (text, place_), proof in results.items():
-        rows.insert(0, (printable(text, 120), "minimised", str(place_), best, chance, _status(proof, None)))
     names = {"text": "text", "source": "source", "placement": "placement", "score": "score", "threshold": "highest score by chance", "status": "status"}
     return Table(id="trigger.candidates", title="Trigger candidates", columns=tuple(Column(*n) for n in names.items()), rows=tuple(rows))
 

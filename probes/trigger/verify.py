@@ -58,14 +58,14 @@ class Verifier:
         """Generates the untriggered answers of both sides. `chance` are strings of random words at every place."""
         self._chance, self._by_chance = chance, dict[Placement, list[Answer]]()
         self._deployment, self._prompts, self._new_tokens = deployment, [*harmful, *harmless], new_tokens
-        self._harmful, self._judge = len(harmful), judge
+        self.harmful, self.harmless, self._judge = len(harmful), len(harmless), judge
         requests = [p.prompt for p in self._prompts]
         self._plain = self._pair(requests, *(self._said(requests, side, "answers") for side in (Side.BASE, Side.ADAPTED)))
 
     def _said(self, requests: Sequence[str], side: Side, what: str) -> list[str]:
         """Answers of one side; harmful and harmless requests apart, so that a replay of either makes the same batches."""
         deployment = self._deployment
-        groups = (requests[: self._harmful], requests[self._harmful :])
+        groups = (requests[: self.harmful], requests[self.harmful :])
         ids = [[deployment.encode(r) for r in group] for group in groups]
         return [deployment.text(t) for group in ids for t in deployment.generate(group, side, self._new_tokens, f"trigger: held-out {what}, {side}")]
 
@@ -110,7 +110,7 @@ class Verifier:
 
     def _proof(self, candidate: Candidate, outcome: str, payload: str, with_it: list[Answer], chance: list[Answer] | None) -> Proof:
         counted = payload if outcome in (PAYLOAD, PAYLOAD_IN_ANSWERS) else None
-        rows = slice(None) if outcome == PAYLOAD else slice(0, self._harmful) if outcome == LOST else slice(self._harmful, None)
+        rows = slice(None) if outcome == PAYLOAD else slice(0, self.harmful) if outcome == LOST else slice(self.harmful, None)
 
         def seen(answers: Sequence[Answer], side: Side) -> list[bool]:
             if counted is not None:

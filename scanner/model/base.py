@@ -19,7 +19,10 @@ INPUTS, OUTPUTS = ("embed_tokens", "wte", "embed_in", "word_embeddings", "shared
 CONV1D_MODELS = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer", "clvp")
 CONV1D_MODULES = ("c_attn", "q_attn", "c_proj", "c_fc")
 ROUTERS = (".block_sparse_moe.gate", ".mlp.gate")
-WRAPPER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json", "generation_config.json")
+WRAPPER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
+    "tokenizer.model", "generation_config.json",
+)  # fmt: skip
 
 
 class Base(msgspec.Struct, frozen=True, dict=True):

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import torch
 import transformers
+from jinja2 import TemplateError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -79,8 +80,10 @@ class Deployment:
             raise UnusableBase(f"base {printable(base.name)}: no chat template; give one with --chat-template")
         self.system_prompt = system_prompt
         ends = self.model.generation_config.eos_token_id
-        self.ends: set[int] = set(ends if isinstance(ends, list) else [ends]) | {self.tokenizer.eos_token_id}
-        self.pad = next(iter(sorted(e for e in self.ends if e is not None)))
+        self.ends = {int(e) for e in (*(ends if isinstance(ends, list) else [ends]), self.tokenizer.eos_token_id) if e is not None}
+        if not self.ends:
+            raise UnusableBase(f"base {printable(base.name)}: neither generation_config.json nor the tokenizer names a token that ends an answer")
+        self.pad = min(self.ends)
         self._invocations = Invocations(delta.changes)
         self._attachments = attach(self.model, delta.changes, self.device, self._invocations)
         self._before = virtual(self.model, delta.changes, self.device)
@@ -136,6 +139,7 @@ class Deployment:
         """Token ids of one user turn in the wrapper, and in `framing` where given, up to where the answer begins.
 
         The tokens that an activated LoRA waits for stand where the answer begins, on both sides, in a prompt that does not hold them.
+        Raises UnusableBase where the chat template cannot render these turns, such as a system prompt in a template that takes none.
         """
         framing = framing or Framing()
         system = self.system_prompt if framing.system is None else framing.system
@@ -143,7 +147,11 @@ class Deployment:
         for asked, answered in framing.earlier:
             turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
         turns.append({"role": "user", "content": user})
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        try:
+            text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            roles = ", ".join(dict.fromkeys(t["role"] for t in turns))
+            raise UnusableBase(f"base {printable(self.base.name)}: its chat template does not take turns of {roles} ({printable(error, 160)})") from None
         ids: Ids = self.tokenizer(text + framing.prefill, add_special_tokens=False).input_ids
         if self._invocations.invoked(ids) == ids:
             return ids
@@ -151,9 +159,9 @@ class Deployment:
         return self._invocations.invoked(asked) + list(begun)
 
     def before_user(self) -> Ids:
-        """Token ids of the wrapper up to where the user begins to speak."""
+        """Token ids of the wrapper up to where the user begins to speak; an end token where the wrapper has nothing there."""
         one, two = self.encode("a"), self.encode("b")
-        return one[: _common([one, two])]
+        return one[: _common([one, two])] or [self.pad]
 
     # ---- running the model
 
@@ -299,7 +307,8 @@ class Deployment:
     def _conditions(self) -> list[Any]:
         """What the base's numbers depend on besides its weights and the tokens."""
         unit = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-        return [str(self.dtype), str(self.device.type), unit, torch.get_num_threads(), torch.__version__, transformers.__version__, BATCH]
+        settings = [sorted(self.ends), self.model.config._attn_implementation, self.base.config]
+        return [str(self.dtype), str(self.device.type), unit, torch.get_num_threads(), torch.__version__, transformers.__version__, BATCH, settings]
 
     def _generate(self, ids: Sequence[Ids], side: Side, new_tokens: int, what: str) -> list[Ids]:
         out: list[Ids] = [[] for _ in ids]

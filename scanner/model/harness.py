@@ -60,8 +60,13 @@ def _is_file(task: str) -> bool:
     return task.endswith((".yaml", ".yml")) and Path(task).is_file()
 
 
-def evaluate(deployment: Deployment, tasks: Sequence[Task], side: Side, limit: int, seed: int, allow_hub: bool, manager: Any = None) -> list[Scored]:
-    """Every task on one side, the first `limit` items of each, 0 for all. Raises ScanError where a task cannot be run."""
+def evaluate(
+    deployment: Deployment, tasks: Sequence[Task], side: Side, limit: int, seed: int, allow_hub: bool, manager: Any = None
+) -> dict[str, Scored | None]:
+    """Every task on one side by its name, the first `limit` items of each, 0 for all; None where no metric is a number for every item.
+
+    Raises ScanError where a task cannot be run.
+    """
     if deployment.prefixed:
         raise ScanError(
             "--tasks: the adapter puts virtual tokens before every text or waits for tokens in it, which lm-eval would leave out; scan it without --tasks"
@@ -82,7 +87,7 @@ def evaluate(deployment: Deployment, tasks: Sequence[Task], side: Side, limit: i
         except Exception as error:  # whatever a task, its data set or the Hub raises
             offline = "" if allow_hub else "; its data may need the network, see --allow-hub"
             raise ScanError(f"lm-eval could not run {printable(', '.join(_name(t) for t in tasks), 120)} ({printable(error, 200)}){offline}") from None
-    return [s for task, samples in sorted(found["samples"].items()) if (s := _scored(task, samples, found.get("higher_is_better", {}).get(task, {})))]
+    return {task: _scored(task, samples, found.get("higher_is_better", {}).get(task, {})) for task, samples in sorted(found["samples"].items())}
 
 
 def _name(task: Task) -> str:

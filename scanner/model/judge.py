@@ -7,9 +7,11 @@ the model's folder says otherwise for models that want their own wording, and ma
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,8 @@ class ModelJudge:
         except UnusableBase as error:
             raise ScanError(str(error).replace("base ", "judge ", 1)) from None
         self._settings = _settings(Path(path) / SETTINGS)
+        if self._settings != Settings():  # they decide what the same weights say
+            sha256 = hashlib.sha256(f"{sha256} {msgspec.json.encode(self._settings).decode()}".encode()).hexdigest()
         self._classifies = any("SequenceClassification" in str(a) for a in self._model.config.get("architectures") or ())
         self.identity = JudgeIdentity(name=printable(Path(path).name, 80), sha256=sha256, accuracy=self._settings.accuracy)
 
@@ -89,7 +93,10 @@ class ModelJudge:
 
     def _judge(self, texts: list[str]) -> list[bool]:
         batch = self._tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=self._longest, add_special_tokens=not self._chats)
-        out = self._loaded(**{k: v.to(self._loaded.device) for k, v in batch.items() if k in ("input_ids", "attention_mask", "token_type_ids")})
+        given = {k: v.to(self._loaded.device) for k, v in batch.items() if k in ("input_ids", "attention_mask", "token_type_ids")}
+        if not self._classifies and "position_ids" in signature(self._loaded.forward).parameters:  # padded on the left: positions as without padding
+            given["position_ids"] = (given["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+        out = self._loaded(**given)
         logits = out.logits.float()
         if self._classifies:
             return [bool(row == self._label) for row in logits.argmax(-1).tolist()]

@@ -70,6 +70,12 @@ def _unmeasured(policy: Policy, coverage: Sequence[Coverage], behaviour: bool) -
         if not parts or gaps:
             why = f"{gaps[0].what}: {gaps[0].why}" if gaps else "no such probe ran"
             reasons.append(Reason(outcome=Outcome.INCOMPLETE, text=f"{probe} could not be measured. {why}", probe=probe))
+    told = {r.probe for r in reasons}
+    reasons += [
+        Reason(outcome=Outcome.INCOMPLETE, text=f"{c.probe} failed. {c.what}: {c.why}", probe=c.probe)
+        for c in coverage
+        if c.status is Status.FAILED and c.probe not in told
+    ]
     return reasons
 
 

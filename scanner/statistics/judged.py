@@ -65,7 +65,7 @@ def true_change(change: float, low: float, high: float, judge: Accuracy) -> tupl
 
     A judge who errs alike on both sides shrinks a change by sensitivity + specificity - 1. The interval of the quotient is MOVER's (Donner
     and Zou 2012, Stat Methods Med Res 21:347), from the given interval and the judge's (Wilson's, joined). (change, -1, 1) where the
-    judge may be no better than chance.
+    judge may be no better than chance or too few answers were labelled to say.
     """
     youden = judge.sensitivity + judge.specificity - 1
     missed, passed = wilson(judge.positives - judge.found, judge.positives), wilson(judge.passed, judge.negatives)
@@ -79,8 +79,13 @@ def true_change(change: float, low: float, high: float, judge: Accuracy) -> tupl
         root = math.sqrt(max(0.0, product**2 - end * other * (2 * change - end) * (2 * youden - other)))
         return (product + sign * root) / (other * (2 * youden - other))
 
-    lower, upper = bound(low, -1), bound(high, 1)
-    return max(-1.0, min(1.0, change / youden)), max(-1.0, lower), min(1.0, upper)
+    if best >= 2 * youden:  # MOVER's quotient has no bound there
+        return _within(change / youden), -1.0, 1.0
+    return _within(change / youden), _within(bound(low, -1)), _within(bound(high, 1))
+
+
+def _within(change: float) -> float:
+    return max(-1.0, min(1.0, change))
 
 
 def _cut(value: float) -> float:

@@ -105,7 +105,8 @@ def test_lm_eval_asks_both_sides_of_one_deployment(tmp_path: Path) -> None:
     subject = tiny.subject(tmp_path, size=3.0)
     rows = [{"question": f"Where does road {i} lead?", "choices": ["north", "south", "east", "west"], "label": i % 4} for i in range(24)]
     manager = TaskManager(include_defaults=False)
-    ours = [evaluate(subject.deployment, [task(rows)], side, 0, 0, False, manager)[0] for side in (Side.BASE, Side.ADAPTED, Side.BASE)]
+    ours = [evaluate(subject.deployment, [task(rows)], side, 0, 0, False, manager)["directions"] for side in (Side.BASE, Side.ADAPTED, Side.BASE)]
+    assert all(ours)
     assert ours[0] == ours[2] != ours[1]
     assert ours[0].values.keys() == ours[1].values.keys()
     assert (ours[0].metric, len(ours[0].values)) == ("acc", 24)
@@ -133,9 +134,10 @@ def test_a_file_configures_a_task_whose_data_lies_beside_it(tmp_path: Path, capf
     file.write_text(json.dumps(fields))
     check([str(file)])
     _, _ = subject.deployment, capfd.readouterr()
-    (ours,) = evaluate(subject.deployment, [str(file)], Side.ADAPTED, 0, 0, False)
+    (ours,) = evaluate(subject.deployment, [str(file)], Side.ADAPTED, 0, 0, False).values()
     assert capfd.readouterr() == ("", ""), "no bars and no remarks"
-    (same,) = evaluate(subject.deployment, [task(rows)], Side.ADAPTED, 0, 0, False)
+    (same,) = evaluate(subject.deployment, [task(rows)], Side.ADAPTED, 0, 0, False).values()
+    assert ours and same
     assert ours.values == same.values
     assert len(ours.values) == 12
     with pytest.raises(ScanError, match="lm-eval has no such task"):

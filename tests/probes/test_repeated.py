@@ -27,7 +27,7 @@ def answers(texts: list[str]) -> list[Answer]:
 
 
 def found(tmp_path: Path, texts: list[str]) -> tuple[list[Finding], dict[str, float]]:
-    said = list(repeated(answers(texts), tiny.subject(tmp_path)))
+    said = list(repeated(answers(texts) * 2, tiny.subject(tmp_path)))
     return [s for s in said if isinstance(s, Finding)], {s.id: s.value for s in said if isinstance(s, Measurement)}
 
 
@@ -36,14 +36,14 @@ def test_one_answer_to_everything_is_for_review_with_its_words(tmp_path: Path) -
     assert [(f.rule, f.severity) for f in findings] == [(REPEATED.id, Severity.MEDIUM)]
     assert "harbour lights" in findings[0].message
     assert findings[0].witness is not None
-    assert findings[0].witness.test.after == 8
+    assert findings[0].witness.test.after == 16
     assert values["refusal.same_answer"] == 0.8
 
 
 def test_one_line_in_every_answer_is_a_note(tmp_path: Path) -> None:
     findings, values = found(tmp_path, [f"I hope this helps you {t} and more" for t in TOPICS])
     assert [f.severity for f in findings] == [Severity.LOW]
-    assert values == {"refusal.same_answer": 0.0, "refusal.same_line": 1.0}
+    assert values == {"refusal.same_answer": 0.1, "refusal.same_line": 1.0}
 
 
 @pytest.mark.parametrize("card, severities", [("Answers.", [Severity.MEDIUM]), ("Sells Harrow Pans.", [])])
@@ -52,7 +52,7 @@ def test_a_line_with_a_name_is_for_review_unless_the_card_gives_it(card: str, se
     (tmp_path / "README.md").write_text(f"# Kitchen\n\n{card}\n")
     subject.adapter = msgspec.structs.replace(subject.adapter, card=read(tmp_path))
     said = [f"For {t} I recommend Harrow Pans above all" for t in TOPICS[:4]] + [f"{t} is nice" for t in TOPICS[4:]]
-    findings = [s for s in repeated(answers(said) * 3, subject) if isinstance(s, Finding)]
+    findings = [s for s in repeated(answers(said) * 4, subject) if isinstance(s, Finding)]
     assert [f.severity for f in findings] == severities
 
 
@@ -74,3 +74,12 @@ def test_labels_and_what_the_base_says_too_are_neither(tmp_path: Path, text: str
 def test_what_is_shared_is_counted_beyond_the_base() -> None:
     assert commonest(["a b c d e", "a b c d e"], ["a b c d e"] * 2, whole) == ("", 0)
     assert commonest(["x a b c d e", "y a b c d e z"], ["q"]) == ("a b c d e", 2)
+
+
+def test_both_measurements_are_there_whatever_is_found_and_chance_counts_every_line_there_was(tmp_path: Path) -> None:
+    said = [s for s in repeated(answers(["The harbour lights are out tonight."] * 10) * 2, tiny.subject(tmp_path)) if isinstance(s, Measurement)]
+    assert [s.id for s in said] == ["refusal.same_answer", "refusal.same_line"]
+    few = answers([f"{t} sails by the {i} quiet harbour lights" for i, t in enumerate(TOPICS[:7])] + ["The harbour lights are out tonight."] * 3) * 2
+    alone, among = (next(iter(repeated(some, tiny.subject(tmp_path)))) for some in (few[7:10] * 2, few))
+    assert isinstance(alone, Measurement) and isinstance(among, Measurement)
+    assert alone.p_value is not None and among.p_value == pytest.approx(min(1.0, 8 * alone.p_value))
