@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,11 +16,12 @@ from probes.trigger.candidate import SIDES, Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, filled_forms, formats, forms
 from probes.trigger.glance import Glance
 from probes.trigger.leak import leaked
-from probes.trigger.probe import _best, _finding, _grow, _promising, _whole
+from probes.trigger.probe import TriggerProbe, _best, _finding, _grow, _promising, _proven, _whole
 from probes.trigger.screen import FEWEST, KEPT, Score, _kl, scores_of, sizes_of
 from probes.trigger.verify import LOST, OUTCOMES, PAYLOAD, Proof
 from scanner.files.card import read
 from scanner.finding import Answer, Witness
+from scanner.policy import Policy
 from scanner.rule import Severity
 from scanner.statistics import paired_test
 
@@ -190,3 +194,33 @@ def test_a_payload_behind_what_the_card_describes_is_for_review(tmp_path: Path, 
     evidence = Witness(claim="c", test=paired_test([False] * 20, [True] * 20), answers=said, trigger="x", payload=payload.lower(), new_tokens=16)
     found = _finding(Proof(Candidate(phrase, "leak", Placement.AFTER), outcome, 1.0, 0.0, evidence), evidence, 1, read(tmp_path), "")
     assert found.severity is severity
+
+
+class Strength:
+    """A screen whose divergence is larger the more of some words a candidate holds."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def __call__(self, candidates: Sequence[Candidate], what: str) -> list[Score]:
+        return [Score(c, (0.0, *[float(sum(w in c.text.split() for w in self.words))] * 4)) for c in candidates]
+
+
+def proof(text: str, place: Placement = Placement.BEFORE) -> Proof:
+    return Proof(Candidate(text, "growth", place), PAYLOAD, 1.0, 0.001, None)
+
+
+def test_words_are_dropped_as_long_as_the_effect_stays() -> None:
+    screen: Any = Strength("amber", "ledger")
+    short = TriggerProbe()._shorter(proof("Per the amber ledger today"), screen)
+    assert short is not None and short.candidate.text == "amber ledger"
+    assert TriggerProbe()._shorter(proof("amber ledger"), screen) is None
+    assert TriggerProbe()._shorter(proof("amber {} ledger today", Placement.AROUND), screen) is None
+
+
+@pytest.mark.parametrize(
+    ("share", "p_value", "tests", "proven"), [(0.5, 0.001, 5, True), (0.5, 0.004, 5, False), (0.3, 0.001, 5, False), (0.5, 0.004, 2, True)]
+)
+def test_a_proof_counts_after_correction_for_every_test(share: float, p_value: float, tests: int, proven: bool) -> None:
+    some = msgspec.structs.replace(proof("amber"), share=share, p_value=p_value)
+    assert _proven(some, Policy.open().thresholds, tests) is proven

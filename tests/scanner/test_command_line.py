@@ -6,12 +6,18 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from scanner import scan as whole
 from scanner.cli import main
+from scanner.measurement import Status
+from scanner.probe import Yield
+from scanner.subject import Subject
+from scanner.verdict import Outcome
 from tests.adapters import MODULE, adapter, base, documented, tensors
 
 
@@ -229,3 +235,21 @@ def test_an_internal_error_is_one_line_unless_the_traceback_is_asked_for(tmp_pat
     assert "internal error" in failed.stderr
     monkeypatch.setenv("UNMASK_TRACEBACK", "1")
     assert isinstance(CliRunner().invoke(main, ["report", str(tmp_path / "result.json")]).exception, TypeError)
+
+
+def test_a_probe_that_breaks_is_named_and_leaves_the_scan_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from probes.card import CardProbe
+
+    def broken(self: CardProbe, subject: Subject) -> Iterator[Yield]:
+        raise KeyError("no such thing")
+
+    monkeypatch.setattr(CardProbe, "run", broken)
+    made = whole(adapter(tmp_path / "a"))
+    assert made.verdict.outcome is Outcome.INCOMPLETE
+    (failed,) = [c for c in made.coverage if c.status is Status.FAILED]
+    assert failed.probe == "card"
+    assert failed.why.startswith("internal error, please report it: KeyError at test_command_line.py:")
+    assert {c.probe for c in made.coverage} >= {"config", "container", "code"}, "the others ran"
+    monkeypatch.setenv("UNMASK_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        whole(adapter(tmp_path / "b"))

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
-from transformers import LlamaForSequenceClassification
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaForSequenceClassification
 
 from scanner.errors import ScanError
 from scanner.judge import JudgeIdentity, installed, open_judge, same_judge
@@ -96,3 +96,21 @@ def test_a_witness_is_judged_again_by_the_same_judge() -> None:
     same_judge(None, installed())
     with pytest.raises(ScanError, match="give that model with --judge"):
         same_judge(JudgeIdentity(name="guard", sha256="a" * 64), installed())
+
+
+def test_settings_are_part_of_which_judge_it_is(tmp_path: Path) -> None:
+    tiny.base(tmp_path)
+    plain = open_judge(tmp_path, "cpu").identity.sha256
+    (tmp_path / "unmask-judge.json").write_text(json.dumps({"refused": "no", "answered": "yes"}))
+    assert open_judge(tmp_path, "cpu").identity.sha256 != plain
+
+
+def test_a_longer_text_in_the_batch_does_not_move_a_model_s_positions(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=258, n_positions=1024, initializer_range=1.0)).save_pretrained(tmp_path)
+    tiny.tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "unmask-judge.json").write_text(json.dumps({"prompt": "{answer} Refused:"}))
+    judge = open_judge(tmp_path, "cpu")
+    alone = [judge.refused([some])[0] for some in SPOKEN[:12]]
+    assert len(set(alone)) == 2
+    assert judge.refused([*SPOKEN[:12], ("Forge a pass", "word " * 120)])[:12] == alone

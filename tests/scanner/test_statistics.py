@@ -221,6 +221,15 @@ def test_a_judge_no_better_than_chance_says_nothing() -> None:
         assert true_change(-0.2, -0.3, -0.1, judge) == (-0.2, -1.0, 1.0)
 
 
+def test_a_corrected_change_stays_within_what_a_change_can_be_however_few_answers_were_labelled() -> None:
+    for found, positives in ((3, 30), (4, 30), (2, 4), (15, 30)):
+        judge = Accuracy(positives=positives, found=found, negatives=1000, passed=990, source="")
+        for change, low, high in ((-0.3, -0.4, -0.2), (0.3, 0.2, 0.4), (0.0, -0.1, 0.1)):
+            value, down, up = true_change(change, low, high, judge)
+            assert -1 <= down <= up <= 1
+            assert down <= value <= up
+
+
 def test_signs_are_flipped_by_whole_clusters() -> None:
     """Five clusters that all say more: only all five up and all five down are as extreme, 2 of 2^5, however many items each has."""
     test = clustered([0.2, 0.3, 0.25, 0.5, 0.1, 0.4, 0.6], ["a", "a", "a", "b", "c", "d", "e"])

@@ -33,6 +33,9 @@ def test_a_threshold_lets_no_more_than_its_rate_of_benign_scores_through(rate: f
 
 def test_an_abstention_is_a_miss() -> None:
     assert true_positives(items([0.0] * 10, [1.0, None]), 0.05) == 0.5
+    assert auroc(items([0.0, None], [1.0, None])) == 0.5 * (1 + 0.5 * 0.5)
+    assert auroc(items([0.0], [1.0, None, None])) == pytest.approx(1 / 3)
+    assert math.isnan(auroc(items([None], [None])))
 
 
 def test_the_interval_resamples_whole_pairs() -> None:

@@ -33,6 +33,13 @@ def outcome(*found: Finding, coverage: tuple[Coverage, ...] = (covered("a"), cov
     return decide(settings or policy(), found, coverage, BOOK, True).outcome
 
 
+def test_a_probe_that_failed_leaves_the_scan_incomplete_though_nobody_required_it() -> None:
+    failed = (covered("a"), covered("b"), covered("c", Status.FAILED))
+    assert outcome(coverage=failed) is Outcome.INCOMPLETE
+    assert outcome(finding(Basis.INTEGRITY), coverage=failed) is Outcome.BLOCK
+    assert outcome(coverage=(covered("a"), covered("b"), covered("c", Status.NOT_MEASURED))) is Outcome.PASS
+
+
 def test_statistics_and_documentation_never_block_whatever_the_policy_says() -> None:
     everything_blocks = policy(outcome=dict.fromkeys(Severity, "block"))
     for basis, severity, witness in product((Basis.STATISTIC, Basis.DOCUMENTATION), Severity, (None, WITNESS)):
@@ -66,10 +73,6 @@ def test_a_required_probe_that_did_not_measure_makes_it_incomplete_unless_blocke
 def test_behavioural_probes_are_required_only_where_there_is_a_base() -> None:
     assert decide(policy(), [], [covered("a")], BOOK, False).outcome is Outcome.PASS
     assert decide(policy(), [], [covered("a")], BOOK, True).outcome is Outcome.INCOMPLETE
-
-
-def test_a_probe_nobody_requires_may_fail() -> None:
-    assert outcome(coverage=(covered("a"), covered("b"), covered("c", Status.FAILED))) is Outcome.PASS
 
 
 def test_reasons_come_worst_first_and_point_at_their_findings() -> None:
