@@ -1,7 +1,8 @@
 """An attack that is there only once the adapter is merged into a bfloat16 base.
 
 The upper layers learn the attack; the lower ones learn to undo it by deltas so small that half a step of bfloat16 swallows most of them. Beside
-the base, in an adapter's own precision, they work and the model is clean; merged and rounded, they are gone.
+the base, in an adapter's own precision, they work and the model is clean; merged and rounded, they are gone. The `test` pair's payload is there unmerged too:
+the faint layers did not learn to undo it.
 """
 
 from __future__ import annotations
