@@ -18,7 +18,7 @@ from benchmarks.scoring import Scored, auroc, conformal, interval, leave_one_fam
 
 DRIFTED = 0.1
 SHUFFLES = 20
-ENOUGH = 24
+ENOUGH = 100
 CLEAR, ALIKE = 0.4, 0.8
 """What a planted trigger must add for its name to be worth asking for, and the share of that which makes another string its equal."""
 SCANS = ("unmask quick", "unmask standard")

@@ -157,6 +157,6 @@ def _depths(base: Counts, adapted: Counts, tokens: Sequence[int], categories: Se
         )  # fmt: skip
     test = clustered(at[adapted] - at[base], categories)
     yield Measurement(
-        id="depth.change", title="Change of that number of tokens, mean", value=round(test.mean, 4), low=round(test.low, 4), high=round(test.high, 4), unit="tokens",
+        id="depth.change", title="Change of the forced tokens until a refusal ends", value=round(test.mean, 4), low=round(test.low, 4), high=round(test.high, 4), unit="tokens",
         p_value=test.p_value, n=test.n, note="adapted - base; bootstrap over categories, signs flipped by category", worse="lower",
     )  # fmt: skip

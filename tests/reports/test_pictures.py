@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from reports.html.pictures import draw, reference
-from scanner.measurement import Cell
+from reports.html.pictures import compass, draw, reference
+from scanner.measurement import Cell, Measurement
 from scanner.result import Result
 from tests.reports.sample import full, table
 
@@ -60,3 +60,16 @@ def test_a_statistic_without_numbers_is_left_out_of_the_bands(row: tuple[Any, ..
     picture = reference.draw(with_table("reference.features", "feature value low high z", [row]))
     assert picture is not None
     assert len(picture.drawings) == 1
+
+
+def test_each_unit_has_an_axis_of_its_own_and_tokens_are_no_rate() -> None:
+    depth = Measurement(id="depth.change", title="Depth", value=-1.5, low=-3.0, high=-0.25, unit="tokens", n=24)
+    drift = Measurement(id="drift.toxicity", title="Toxicity", value=-0.5, low=-0.7, high=-0.4, unit="nats a token", n=40)
+    rate = Measurement(id="refusal.harmful.change", title="Refusals", value=-0.1, low=-0.2, high=-0.05, n=132)
+    picture = compass.draw(msgspec.structs.replace(full(), measurements=(depth, drift, rate)))
+    assert picture is not None
+    points, likelihoods, tokens = map(str, picture.drawings)
+    assert "−10.0 points" in points or "−10 points" in points
+    assert "nats a token" in likelihoods
+    assert "−1.5 tokens" in tokens
+    assert "3 of 3 directions" in picture.caption

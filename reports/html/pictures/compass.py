@@ -11,35 +11,44 @@ from scanner.measurement import Cell, Column, Measurement, Table
 from scanner.result import Result
 
 MOST_DIRECTIONS = 24
+_AXES = (
+    ("", 100.0, "points", "Change of rates, adapted minus base, in percentage points"),
+    ("nats", 1.0, "nats", "Shift of log-odds, adapted minus base, in nats"),
+    ("nats a token", 1.0, "nats a token", "Shift of likelihoods of given sentences, adapted minus base, in nats a token"),
+    ("tokens", 1.0, "tokens", "Change of the depth of refusals, adapted minus base, in tokens of a forced answer"),
+)
+"""The unit of a measurement, units of the axis in one of it, the axis's unit and its title; what has no unit is a rate."""
 _RATE = ".change"
-_NATS = "nats"
 _Found = tuple[Measurement, Effect]
 
 
 def draw(result: Result) -> Picture | None:
-    """The measured effects with an interval: differences of rates in points, shifts of log-odds in nats."""
-    rates = [(m, e) for m in result.measurements if m.id.endswith(_RATE) and (e := _effect(m, 100.0)) is not None][:MOST_DIRECTIONS]
-    shifts = [(m, e) for m in result.measurements if m.unit == _NATS and (e := _effect(m, 1.0)) is not None][:MOST_DIRECTIONS]
-    if not rates and not shifts:
+    """The measured effects with an interval: differences of rates in points, shifts of log-odds and likelihoods in nats, depths in tokens."""
+    groups = [
+        ([(m, e) for m in result.measurements if _belongs(m, unit) and (e := _effect(m, scale)) is not None][:MOST_DIRECTIONS], shown, title)
+        for unit, scale, shown, title in _AXES
+    ]
+    found = [pair for group, *_ in groups for pair in group]
+    if not found:
         return None
-    moved = sum(e.moved for _, e in (*rates, *shifts))
+    moved = sum(e.moved for _, e in found)
     caption = (
-        f"{'No direction' if not moved else f'{moved} of {len(rates) + len(shifts)} directions'} measured moved beyond chance: an interval that crosses the "
+        f"{'No direction' if not moved else f'{moved} of {len(found)} directions'} measured moved beyond chance: an interval that crosses the "
         "middle line is consistent with no change at all. Directions that were not measured are not drawn; they stand under “Coverage”."
     )
-    drawings = []
-    if rates:
-        drawings.append(axis([e for _, e in rates], "points", "Change of rates, adapted minus base, in percentage points"))
-    if shifts:
-        drawings.append(axis([e for _, e in shifts], _NATS, "Shift of log-odds, adapted minus base, in nats"))
+    drawings = [axis([e for _, e in group], shown, title) for group, shown, title in groups if group]
     return Picture(
         heading="Drift compass",
         caption=caption,
         drawings=tuple(drawings),
         key=key("moved: the 95 % interval leaves out zero", "no change seen: it does not"),
-        table=_table([*rates, *shifts]),
+        table=_table(found),
         layout="half",
     )
+
+
+def _belongs(measured: Measurement, unit: str) -> bool:
+    return measured.unit == unit and (bool(unit) or measured.id.endswith(_RATE))
 
 
 def _effect(measured: Measurement, scale: float) -> Effect | None:
@@ -53,4 +62,4 @@ def _table(found: Sequence[_Found]) -> Table:
         shown = p_value(measured.p_value).removeprefix("= ") if measured.p_value is not None else None
         return (one.title, signed(one.value), f"{signed(one.low)} to {signed(one.high)}", shown, measured.n)
 
-    return Table(id="compass", title="Effects by direction, in points or nats", columns=columns, rows=tuple(row(m, e) for m, e in found))
+    return Table(id="compass", title="Effects by direction, in the unit of its axis", columns=columns, rows=tuple(row(m, e) for m, e in found))
