@@ -45,8 +45,8 @@ def _leaves(path: Path, folder: Path) -> bool:
         return True
     if target.is_relative_to(folder.resolve()):
         return False
-    cache = next((p for p in folder.parents if p.name == "snapshots"), None)
-    return cache is None or not target.is_relative_to((cache.parent / "blobs").resolve())
+    cache = next((p.parent.resolve() for p in folder.absolute().parents if p.name == "snapshots"), None)
+    return cache is None or not target.is_relative_to(cache / "blobs")
 
 
 def take(folder: Path) -> tuple[File, ...]:
