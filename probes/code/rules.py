@@ -169,13 +169,15 @@ LFS_POINTER = Rule(
 )
 GIT_RUNS = Rule(
     id="git-runs",
-    title="A .git folder that runs commands",
+    title="A Git repository that runs commands",
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
-    meaning="A .git folder came with the adapter, and a hook in it is switched on, or its configuration names a command.",
-    why="Git runs them at the next commit, checkout, or even `git status` (core.fsmonitor). A clone never brings them; a copied folder does. "
+    meaning="A .git folder, or a folder laid out like one, came with the adapter, and a hook in it is switched on, its configuration names a command, "
+    "or a link stands in the place of one of them.",
+    why="Git runs them at the next commit, checkout, or even `git status` (core.fsmonitor). A clone never brings those of .git; a copied folder does, and a folder with HEAD, objects, refs and config "
+    "counts for Git as a repository under any name, in a clone too. "
     "Hooks of your own tools in your own clone look like this honestly; those of Git LFS are known and not told.",
-    fix="Delete the .git folder, or clone the repository anew.",
+    fix="Delete what the finding names before you run Git or open the folder in an editor; clone the repository anew where it is your own.",
     references=(CWE_UNTRUSTED_INCLUDE, ATLAS_EMBED_MALWARE),
 )
 TOOL_TASK = Rule(

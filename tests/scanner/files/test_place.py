@@ -138,7 +138,7 @@ def test_a_cache_that_holds_anything_more_is_scanned_whole(more: str, tmp_path: 
     (cache / more).write_text("cos\nsystem\n")
     opened = Adapter.open(cache)
     assert opened.root == cache
-    assert more in {f.path for f in (*opened.files, *opened.aside)}
+    assert more in {f.path for f in (*opened.files, *opened.aside.files)}
     assert f"snapshots/{COMMIT}/adapter_model.safetensors" in {f.path for f in opened.files}
 
 
