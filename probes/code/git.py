@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -48,7 +47,7 @@ def runs(root: Path, files: Iterable[File]) -> Iterator[Finding]:
         path = PurePosixPath(file.path)
         is_settings = path.name.lower() in SETTINGS
         home = path.parent.parent if path.parent.name.lower() == "hooks" and not is_settings else path.parent
-        here = names[home] if home in names else names.setdefault(home, {n.lower() for n in os.listdir(root / home)})
+        here = names[home] if home in names else names.setdefault(home, {p.name.lower() for p in (root / home).iterdir()})
         if is_settings and (GIT in home.parts or "head" in here or here >= _COMMON):
             yield from _settings(root / path, file)
         elif not is_settings and (home.name == GIT or here >= _COMMON):
@@ -59,9 +58,10 @@ def _hook(path: Path, file: File) -> Iterator[Finding]:
     shown = printable(file.path, 200)
     if file.kind is Kind.LINK:
         yield _finding(shown, f"{shown}: a link in the place of hooks, not followed", GIT_RUNS.severity)
-    elif file.bytes and path.parent.name.lower() == "hooks" and not path.name.endswith(".sample"):
-        if file.bytes > LARGEST or not _LFS_HOOK.fullmatch(path.read_text("utf-8", "replace")):
-            yield _finding(shown, f"{shown}: a hook, which Git runs", GIT_RUNS.severity)
+        return
+    on = file.bytes and path.parent.name.lower() == "hooks" and not path.name.endswith(".sample")
+    if on and (file.bytes > LARGEST or not _LFS_HOOK.fullmatch(path.read_text("utf-8", "replace"))):
+        yield _finding(shown, f"{shown}: a hook, which Git runs", GIT_RUNS.severity)
 
 
 def _settings(path: Path, file: File) -> Iterator[Finding]:

@@ -65,6 +65,8 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def look(cls, path: Path | str) -> Adapter:
         """Like `open`, but what has files and cannot be read as an adapter has a `problem` instead."""
+        if path == "":
+            raise UnreadableAdapter("an empty path, which names no adapter")
         given = Path(path)
         unpacked = Unpacked(given) if given.is_file() and is_upload(given) else None
         found = place.find(unpacked.folder if unpacked else given)

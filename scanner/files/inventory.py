@@ -22,9 +22,7 @@ MOST_BYTES = 64 << 30
 MOST_ASIDE = 2_000
 GIT = ".git"
 SETTINGS = ("config", "config.worktree")
-_OBJECT = re.compile(
-    r"/objects/(?:[0-9a-f]{2}/(?:[0-9a-f]{38}|[0-9a-f]{62})|pack/(?:pack-(?:[0-9a-f]{40}|[0-9a-f]{64})\.[a-z]{3,8}|multi-pack-index))$"
-)
+_OBJECT = re.compile(r"/objects/(?:[0-9a-f]{2}/(?:[0-9a-f]{38}|[0-9a-f]{62})|pack/(?:pack-(?:[0-9a-f]{40}|[0-9a-f]{64})\.[a-z]{3,8}|multi-pack-index))$")
 """What Git itself packs, by name."""
 
 

@@ -259,7 +259,15 @@ def test_the_defaults_of_every_method_are_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", ["config.json", "x.gguf"])
 @pytest.mark.parametrize(
     ("declared", "folder"),
-    [("a/base", "base"), ("./base", "base"), ("org/a/base", "base"), ("a/.git/base", ".git/base"), ("a\\Base", "base"), ("base", "x/base"), ("a/x/base/", "x/base")],
+    [
+        ("a/base", "base"),
+        ("./base", "base"),
+        ("org/a/base", "base"),
+        ("a/.git/base", ".git/base"),
+        ("a\\Base", "base"),
+        ("base", "x/base"),
+        ("a/x/base/", "x/base"),
+    ],
 )
 def test_a_base_that_came_with_the_adapter_is_told(declared: str, folder: str, model: str, tmp_path: Path) -> None:
     inner = adapter(tmp_path / "a", base_model_name_or_path=declared) / folder

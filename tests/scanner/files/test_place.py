@@ -130,7 +130,8 @@ def test_an_adapter_that_has_a_caches_folders_is_scanned_as_it_stands(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "more", ["optimizer.pt", "HEAD", "hooks/post-checkout", "blobs/x.py", "blobs/.git/config", "refs/evil.pkl", f".no_exist/{COMMIT}/run.sh", "snapshots/README.md"]
+    "more",
+    ["optimizer.pt", "HEAD", "hooks/post-checkout", "blobs/x.py", "blobs/.git/config", "refs/evil.pkl", f".no_exist/{COMMIT}/run.sh", "snapshots/README.md"],
 )
 def test_a_cache_that_holds_anything_more_is_scanned_whole(more: str, tmp_path: Path) -> None:
     cache = cached(tmp_path / "models--org--name", adapter(tmp_path / "a"))
