@@ -109,7 +109,7 @@ class LeaksProbe:
         secrets: list[Leak] = []
         personal: dict[str, Leak] = {}
         left, searched, cut = MOST_IN_ALL, 0, 0
-        for file in (*files, *(f for f in subject.adapter.aside if PurePosixPath(f.path).name in GIT_TEXTS)):
+        for file in (*files, *(f for f in subject.adapter.aside.files if PurePosixPath(f.path).name in GIT_TEXTS)):
             for text, whole in _texts(root, file, min(left, MOST_OF_A_FILE)):
                 searched, left, cut = searched + 1, left - len(text), cut + (not whole)
                 secrets += _secrets(file.path, text)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from scanner.errors import UnreadableAdapter
+from scanner.files import config
 from scanner.files.inventory import File
 from scanner.files.kinds import Kind
+from scanner.files.place import STEM
 from scanner.files.sharded import read_index
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
@@ -27,7 +29,8 @@ WEIGHTS = Rule(
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
     meaning="The adapter's folder holds a whole model, or weights for llama.cpp, under a name that loaders take by themselves.",
-    why="What such a loader runs was not examined as an adapter. A merged copy beside the adapter looks like this honestly; other files of weights count little.",
+    why="What such a loader runs was not examined as an adapter. A merged copy beside the adapter looks like this honestly; other files of weights, and those in "
+    "folders below, count little.",
     fix="Delete them from what you deploy, or scan them by themselves.",
     references=(ATLAS_MASQUERADING,),
 )
@@ -45,7 +48,7 @@ INDEXED = Rule(
 
 
 class RivalsProbe:
-    """Only the adapter's own folder; other folders are other probes' matter."""
+    """The adapter's own folder, and weights in others that are no adapter's."""
 
     id = "rivals"
     title = "Other files a loader could take"
@@ -58,12 +61,15 @@ class RivalsProbe:
         adapter = subject.adapter
         here = adapter.beside()
         beside = [f for f in here if f.path not in adapter.weights_files]
-        others = sorted((f for f in beside if _is_weights(f)), key=lambda f: (_severity(f) is not WEIGHTS.severity, f.path))
+        near = {f.path for f in here}
+        adapters = {PurePosixPath(f.path).parent for f in adapter.files if PurePosixPath(f.path).name == config.NAME}
+        below = [f for f in adapter.files if f.path not in near and not (_is_adapters(f) and PurePosixPath(f.path).parent in adapters)]
+        others = sorted((f for f in (*beside, *below) if _is_weights(f)), key=lambda f: (_severity(f, near) is not WEIGHTS.severity, f.path))
         if others and not adapter.problem:
             names = tuple(printable(f.path, 160) for f in others)
             more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
             yield Finding(
-                rule=WEIGHTS.id, message=f"{names[0]}, {others[0].kind}, {others[0].bytes:,} bytes{more}", severity=_severity(others[0]), location=Location(file=names[0]),
+                rule=WEIGHTS.id, message=f"{names[0]}, {others[0].kind}, {others[0].bytes:,} bytes{more}", severity=_severity(others[0], near), location=Location(file=names[0]),
                 details=names[:20],
             )  # fmt: skip
         for file in beside:
@@ -80,8 +86,14 @@ def _is_weights(file: File) -> bool:
     )
 
 
-def _severity(file: File) -> Severity:
-    return WEIGHTS.severity if file.kind is Kind.GGUF or _TAKEN.fullmatch(PurePosixPath(file.path).name) else Severity.LOW
+def _is_adapters(file: File) -> bool:
+    """Whether it is called as PEFT calls an adapter's weights."""
+    return PurePosixPath(file.path).name.startswith(STEM)
+
+
+def _severity(file: File, near: Collection[str]) -> Severity:
+    taken = file.kind is Kind.GGUF or _TAKEN.fullmatch(PurePosixPath(file.path).name) is not None
+    return WEIGHTS.severity if taken and file.path in near else Severity.LOW
 
 
 def _index(path: Path, here: set[str]) -> str:

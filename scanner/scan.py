@@ -169,6 +169,8 @@ def open_base(name: str | Path, allow_hub: bool = False) -> Base:
     """The base called `name`: a model directory, `demo`, or a Hub id where the network is allowed. Raises UnusableBase."""
     from scanner.demo import base as demo
 
+    if name == "":
+        raise UnusableBase("base: an empty name, which is no model")
     if str(name) == demo.NAME and not Path(name).exists():
         return demo.open_base()
     if Path(name).exists() or not allow_hub:

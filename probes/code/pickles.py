@@ -57,6 +57,7 @@ _EXPECTED = re.compile(
     | trl\.(trainer|experimental|scripts)\.([\w.]+\.)?(\w+_config|utils|model_config)\.[A-Z]\w* | peft\.([\w.]+\.)?(config|peft_types)\.[A-Z]\w*
     | (alignment|llamafactory|axolotl|unsloth)\.([\w.]+\.)?(configs?|\w+_args|\w+_config|training_args|trainer)\.[A-Z]\w*(Arguments|Args|Config)
     | omegaconf\.([\w.]+\.)?[A-Z]\w*
+    | deepspeed\.(runtime\.fp16\.loss_scaler\.(Dynamic)?LossScaler | runtime\.zero\.config\.ZeroStageEnum | utils\.tensor_fragment\.fragment_address)
     """,
     re.ASCII | re.VERBOSE,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from probes.code import git, rules
 from probes.code.carving import carved, npy_pickle
@@ -41,21 +41,32 @@ class CodeProbe:
         adapter = subject.adapter
         for file in adapter.files:
             yield from _look(adapter.root / file.path, file)
-        for file in adapter.aside:
-            yield from git.runs(adapter.root / file.path, file)
-            yield from (f for f in _contents(adapter.root / file.path, file) if f.rule == rules.PICKLE_CODE.id)
+        yield from git.runs(adapter.root, (*adapter.files, *adapter.aside.files))
+        for file in adapter.aside.files:
+            yield from _look_aside(adapter.root / file.path, file)
         for entry in adapter.unpacked.refused if adapter.unpacked else ():
             yield _finding(rules.ARCHIVE_ENTRY, adapter.name, entry)
-        pointers = sum(f.kind is Kind.LFS_POINTER for f in adapter.files)
+        pointers, left = sum(f.kind is Kind.LFS_POINTER for f in adapter.files), adapter.aside.left
+        why = [f"{pointers} of {len(adapter.files)} files are Git LFS pointers, whose content is not here"] if pointers else []
+        why += [f"{left:,} files of .git are beyond the limit and were not looked into"] if left else []
         yield Coverage(
             probe=self.id,
             what="every file by its real type",
-            status=Status.NOT_MEASURED if pointers else Status.MEASURED,
+            status=Status.NOT_MEASURED if why else Status.MEASURED,
             surface=f"{len(adapter.files)} files, {sum(f.bytes for f in adapter.files):,} bytes, each hashed"
-            + (f"; {len(adapter.aside):,} files of .git, not hashed and without its packed objects" if adapter.aside else ""),
+            + (f"; {len(adapter.aside.files):,} files of .git, not hashed and without its packed objects" if adapter.aside.files else ""),
             bound="a script is told and not judged; a picture or an unknown format can hold what only its own reader would run",
-            why=f"{pointers} of {len(adapter.files)} files are Git LFS pointers, whose content is not here" if pointers else "",
+            why="; ".join(why),
         )
+
+
+def _look_aside(path: Path, file: File) -> Iterator[Finding]:
+    """What nobody's Git keeps in a `.git` folder, and a path that leads there would load: pickles that run code, scripts, code that a configuration names."""
+    hook = PurePosixPath(file.path).parent.name == "hooks"
+    if file.kind is Kind.JSON:
+        yield from remote_code(path, file)
+    elif file.bytes and file.kind is not Kind.LINK:
+        yield from (f for f in _contents(path, file) if f.rule == rules.PICKLE_CODE.id or (f.rule == rules.SCRIPT_FILE.id and not hook))
 
 
 def _look(path: Path, file: File) -> Iterator[Finding]:

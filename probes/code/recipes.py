@@ -7,50 +7,44 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from probes.code.pickles import Level, level
-from probes.code.rules import BUILD_RECIPE, PAGE_SCRIPT, TOOL_TASK, YAML_OBJECT
+from probes.code.rules import PAGE_SCRIPT, YAML_OBJECT
+from probes.code.tools import TOOLS
 from scanner.files.inventory import File
 from scanner.files.kinds import Kind
 from scanner.files.pickle_imports import Import
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
-from scanner.rule import Rule, Severity
+from scanner.rule import Severity
 
 LARGEST = 1 << 20
-RECIPES: tuple[tuple[Rule, str, str, str], ...] = (
-    (TOOL_TASK, r"(?:.*/)?\.vscode/tasks\.json", r'"runOn"\s*:\s*"folderOpen"', "a task that an editor runs when the folder is opened"),
-    (TOOL_TASK, r"(?:.*/)?(?:\.devcontainer(?:/.*)?/)?\.?devcontainer\.json", r'"\w*Command"\s*:', "commands of a development container"),
-    (TOOL_TASK, r"(?:.*/)?\.(?:claude|cursor|gemini)/.*\.json|(?:.*/)?\.mcp\.json", r'"(?:command|hooks)"\s*:', "commands of an assistant that writes code"),
-    (TOOL_TASK, r"(?:.*/)?\.(?:envrc|exrc|vimrc|nvimrc|lvimrc|gdbinit|lldbinit|bashrc|zshrc|profile)", r"\S", "commands that a shell or an editor runs in this folder"),
-    (TOOL_TASK, r"(?:.*/)?package\.json", r'"(?:pre|post)?(?:install|prepare)"\s*:', "commands that npm runs when it installs"),
-    (BUILD_RECIPE, r"(?i)(?:.*/)?(?:Dockerfile(?:\.[\w-]+)?|[\w-]+\.dockerfile|Containerfile)", r"(?im)^\s*(?:FROM|RUN|CMD|ENTRYPOINT|ADD)\b", "a container's recipe"),
-    (BUILD_RECIPE, r"(?:.*/)?(?:GNUmakefile|[Mm]akefile|justfile|CMakeLists\.txt|Taskfile\.ya?ml)", r"\S", "a build file"),
-    (BUILD_RECIPE, r"(?:.*/)?pyproject\.toml", r"(?m)^\s*\[\s*build-system\s*\]|backend-path", "a Python project whose installation runs its build backend"),
-    (BUILD_RECIPE, r"(?:.*/)?\.pre-commit-config\.yaml", r"\brepo:", "hooks that pre-commit fetches and runs"),
-    (BUILD_RECIPE, r"(?i)(?:.*/)?[\w-]*requirements[\w-]*\.txt|(?:.*/)?requirements/.*\.txt",
-     r"(?m)^\s*(?:-i|--index-url|--extra-index-url|-f|--find-links|--trusted-host|-e|--editable)\b|^[^#\n]*(?:@\s*|\b)(?:git|hg|svn|bzr)?\+?(?:https?|ssh|file)://",
-     "requirements from elsewhere than the package index"),
-    (PAGE_SCRIPT, r"(?i).*\.(?:svg|html?|xhtml|xml)", r"(?i)<\s*script\b|javascript:|\bon(?:load|error|click|mouseover|begin)\s*=|<\s*(?:foreignObject|iframe|object|embed)\b", "a page with a script"),
-)  # fmt: skip
-"""Rule, pattern for the path, pattern for the content, and what it is."""
-_NAMED = tuple((rule, re.compile(path), re.compile(content), what) for rule, path, content, what in RECIPES)
+_NAMED = tuple((rule, re.compile(path, re.IGNORECASE), re.compile(content), what) for rule, path, content, what in TOOLS)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_ESCAPE = re.compile(r"\\u00([2-7][0-9a-fA-F])")
+"""A character of ASCII as JSON may spell it."""
 _YAML = re.compile(
     r"!!?(?:<tag:yaml\.org,2002:)?python/(object/apply|object/new|object|name|module):([\w.]{1,200})|!<tag:yaml\.org,2002:python/(object/apply|object/new|object|name|module):([\w.]{1,200})>"
 )
 
 
 def recipes(path: Path, file: File) -> Iterator[Finding]:
-    """Findings about a text or JSON file of at most 1 MiB read."""
+    """Findings about a file that a tool goes by, of which at most 1 MiB is read."""
     yaml = file.path.lower().endswith((".yaml", ".yml"))
     named = [(rule, content, what) for rule, name, content, what in _NAMED if name.fullmatch(file.path)]
-    if file.kind not in (Kind.TEXT, Kind.JSON, Kind.SCRIPT) or not (yaml or named):
+    if not named and not (yaml and file.kind in (Kind.TEXT, Kind.JSON, Kind.SCRIPT)):
         return
     with path.open("rb") as stream:
-        text = stream.read(LARGEST).decode("utf-8", "replace")
+        data = stream.read(LARGEST)
+    text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig", "replace")
+    if file.kind is Kind.JSON or path.suffix.lower() == ".json":
+        text = _ESCAPE.sub(lambda e: chr(int(e[1], 16)), text)
     shown = printable(file.path, 200)
     for rule, content, what in named:
         if found := content.search(text):
             line = text.count("\n", 0, found.start()) + 1
             yield Finding(rule=rule.id, message=f"{shown}: {what}", severity=rule.severity, location=Location(file=shown, item=f"line {line}"))
+        elif file.bytes > LARGEST and rule is not PAGE_SCRIPT:
+            message = f"{shown}: {file.bytes:,} bytes, more than was examined, in the place of {what}"
+            yield Finding(rule=rule.id, message=message, severity=rule.severity, location=Location(file=shown))
     if yaml and (objects := _objects(text)):
         severity, name = max(objects, key=lambda o: o[0].level)
         names = tuple(printable(n, 120) for _, n in objects[:20])

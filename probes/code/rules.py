@@ -82,7 +82,8 @@ REMOTE_CODE = Rule(
     title="A configuration names Python code to be loaded",
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
-    meaning="A JSON file beside the adapter holds auto_map, custom_pipelines or trust_remote_code.",
+    meaning="A JSON file beside the adapter holds auto_map, custom_pipelines or trust_remote_code, names in modules.json or model_index.json what can run commands, or is a "
+    "configuration too large to be examined.",
     why="transformers runs the code it names when remote code is trusted. Models with their own architecture honestly do this; an adapter for them needs it only from its base.",
     fix="Load tokenizer and model from the base. Never set trust_remote_code for this folder.",
     references=(CWE_UNTRUSTED_INCLUDE, OWASP_SUPPLY_CHAIN),
@@ -169,21 +170,24 @@ LFS_POINTER = Rule(
 )
 GIT_RUNS = Rule(
     id="git-runs",
-    title="A .git folder that runs commands",
+    title="A Git repository that runs commands",
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
-    meaning="A .git folder came with the adapter, and a hook in it is switched on, or its configuration names a command.",
-    why="Git runs them at the next commit, checkout, or even `git status` (core.fsmonitor). A clone never brings them; a copied folder does. "
+    meaning="A .git folder, or a folder laid out like one, came with the adapter, and a hook in it is switched on, its configuration names a command, "
+    "or a link stands in the place of one of them.",
+    why="Git runs them at the next commit, checkout, or even `git status` (core.fsmonitor). A clone never brings those of .git; a copied folder does, and a folder with HEAD, objects, refs and config "
+    "counts for Git as a repository under any name, in a clone too. "
     "Hooks of your own tools in your own clone look like this honestly; those of Git LFS are known and not told.",
-    fix="Delete the .git folder, or clone the repository anew.",
+    fix="Delete what the finding names before you run Git or open the folder in an editor; clone the repository anew where it is your own.",
     references=(CWE_UNTRUSTED_INCLUDE, ATLAS_EMBED_MALWARE),
 )
 TOOL_TASK = Rule(
     id="tool-runs",
-    title="A file that makes an editor or a shell run commands",
+    title="A file that makes an editor, a shell or a desktop run commands",
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
-    meaning="The folder holds tasks of an editor, a development container, an assistant or a shell, which run when the folder is opened or entered.",
+    meaning="The folder holds tasks or settings of an editor, a development container, an assistant, a debugger or a shell, or a shortcut of Windows, that run or fetch "
+    "something when the folder is opened, shown or entered.",
     why="An adapter is data. Whoever opens its folder in the tool runs what the uploader wrote; most tools ask first.",
     fix="Do not open the folder in that tool. Leave the file out of what you deploy.",
     references=(CWE_UNTRUSTED_INCLUDE, ATLAS_EMBED_MALWARE),
@@ -193,7 +197,7 @@ BUILD_RECIPE = Rule(
     title="A build file lies beside the adapter",
     severity=Severity.LOW,
     basis=Basis.INTEGRITY,
-    meaning="A Dockerfile, a Makefile, a Python project, or requirements from elsewhere than the package index.",
+    meaning="A Dockerfile, a Makefile, a pipeline, a Python project, an Ollama Modelfile, or requirements and settings that take packages from elsewhere than the index.",
     why="Nothing runs it by itself; whoever builds or installs from the folder runs what it says. Honest projects have them.",
     fix="Read it before you build. Leave it out of what you deploy.",
     references=(CWE_UNTRUSTED_INCLUDE,),

@@ -44,7 +44,7 @@ class ConfigProbe:
             scaling(subject.delta),
             fit(raw, config, subject.delta),
             (Claim(AMBIGUOUS, f, f"{printable(f, 80)} is written more than once") for f in written.twice[:1]),
-            declared_base(raw, subject.base),
+            declared_base(raw, subject.base, [f.path for f in (*subject.adapter.files, *subject.adapter.aside.files)]),
         )
         file = FILE if written.written else printable(next(iter(subject.adapter.weights_files), ""), 200)
         for claim in claims:

@@ -151,6 +151,17 @@ BASE_PATH = Rule(
     fix="Load the base yourself, by its own name, and attach the adapter to it.",
     references=(CWE_TRAVERSAL, CWE_UNTRUSTED_INCLUDE),
 )
+INSIDE = Rule(
+    id="base-inside",
+    title="The declared base is a folder that came with the adapter",
+    severity=Severity.MEDIUM,
+    basis=Basis.INTEGRITY,
+    meaning="base_model_name_or_path leads to a model in the adapter's own folder, from that folder or from one it lies in, whatever name of the Hub it looks like.",
+    why="transformers and PEFT take a folder of that name before they ask the Hub: the adapter then brings its own base, which was not scanned. A base packed "
+    "with its adapter looks like this honestly.",
+    fix="Load the base yourself, from where it is published, or scan with the folder as --base.",
+    references=(ATLAS_MASQUERADING, ATLAS_SUPPLY_CHAIN, CWE_UNTRUSTED_INCLUDE),
+)
 REVISION = Rule(
     id="base-revision",
     title="The base's revision is one that others can write",
@@ -183,5 +194,6 @@ NO_BASE = Rule(
     references=(ATLAS_SUPPLY_CHAIN,),
 )
 RULES = (
-    IMPORTS, MUTATES_BASE, REMOTE, PATTERN, BROKEN_PATTERN, SIZE, SCALING, CONDITIONAL, TENSORS, TYPES, UNKNOWN, AMBIGUOUS, OTHER_BASE, BASE_PATH, REVISION, NO_BASE,
+    IMPORTS, MUTATES_BASE, REMOTE, PATTERN, BROKEN_PATTERN, SIZE, SCALING, CONDITIONAL, TENSORS, TYPES, UNKNOWN, AMBIGUOUS, OTHER_BASE, BASE_PATH, INSIDE, REVISION,
+    NO_BASE,
 )  # fmt: skip

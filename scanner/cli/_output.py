@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scanner.cli._path import PATH
 from scanner.errors import ScanError
 from scanner.files.text import printable
 
@@ -27,13 +28,12 @@ def formats_option(default: str | None) -> Callable[[Any], Any]:
 
 def output_option(default: str) -> Callable[[Any], Any]:
     """`--output`."""
-    path = click.Path(path_type=Path)
-    return click.option("--output", type=path, envvar="UNMASK_OUTPUT", default=Path(default), show_default=True, help="Folder for the reports.")
+    return click.option("--output", type=PATH, envvar="UNMASK_OUTPUT", default=Path(default), show_default=True, help="Folder for the reports.")
 
 
 def sign_option() -> Callable[[Any], Any]:
     """`--sign`, the path of a private key."""
-    return click.option("--sign", type=click.Path(path_type=Path), help="EC private key (PEM): writes a signed attestation as well.")
+    return click.option("--sign", type=PATH, help="EC private key (PEM): writes a signed attestation as well.")
 
 
 def fail_on_option(default: str | None = "block") -> Callable[[Any], Any]:

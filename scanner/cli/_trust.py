@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from scanner.cli._path import PATH
 from scanner.trust import Trust
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_FILE = click.Path(path_type=Path)
 _OPTIONS = (
-    click.option("--signature", type=_FILE, help="OpenSSF model signature; model.sig in the folder otherwise."),
-    click.option("--public-key", "public_keys", type=_FILE, multiple=True, help="PEM key, one of which must have made the signature; repeatable."),
+    click.option("--signature", type=PATH, help="OpenSSF model signature; model.sig in the folder otherwise."),
+    click.option("--public-key", "public_keys", type=PATH, multiple=True, help="PEM key, one of which must have made the signature; repeatable."),
     click.option("--identity", default="", help="Signer of a Sigstore signature, with --issuer and --allow-hub, instead of a key."),
     click.option("--issuer", default="", help="OpenID Connect issuer who vouches for --identity."),
-    click.option("--known-bad", type=_FILE, multiple=True, help="List of SHA-256 sums to refuse, as sha256sum writes it; repeatable."),
-    click.option("--known-good", type=_FILE, multiple=True, help="List of SHA-256 sums outside which every file is a finding; repeatable."),
+    click.option("--known-bad", type=PATH, multiple=True, help="List of SHA-256 sums to refuse, as sha256sum writes it; repeatable."),
+    click.option("--known-good", type=PATH, multiple=True, help="List of SHA-256 sums outside which every file is a finding; repeatable."),
 )
 
 

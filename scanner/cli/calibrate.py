@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from scanner.cli._path import PATH
 from scanner.errors import ScanError
 from scanner.files.text import printable
 
@@ -13,9 +14,9 @@ LEVEL = 0.05
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @click.option("--base", required=True, help="Base model of all of them: a folder, `demo`, or a Hub id with --allow-hub.")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="The population file to write.")
+@click.option("--output", type=PATH, required=True, help="The population file to write.")
 @click.option("--allow-hub", is_flag=True, help="Allow the network, to fetch the base from the Hugging Face Hub.")
 def command(folder: Path, base: str, output: Path, allow_hub: bool) -> None:
     """Make a reference population of the honest adapters in FOLDER, for `unmask scan --reference`.

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import click
 
+from scanner.cli._path import PATH
 from scanner.errors import ScanError
 from scanner.files.text import printable
 
 
 @click.command()
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path))
+@click.argument("before", type=PATH)
+@click.argument("after", type=PATH)
 @click.option("--format", "kind", default="text", show_default=True, help="text, html, json or markdown.")
-@click.option("--output", type=click.Path(path_type=Path), help="File to write to; standard output otherwise.")
+@click.option("--output", type=PATH, help="File to write to; standard output otherwise.")
 @click.option("--fail-on-worse", is_flag=True, help="Exit 1 when AFTER is worse, 2 when the two cannot be compared.")
 def command(before: Path, after: Path, kind: str, output: Path | None, fail_on_worse: bool) -> None:
     """Compare two results, each a result.json or a pack: two versions of an adapter, or one adapter on two deployments.

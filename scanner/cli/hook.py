@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from scanner.cli._output import fail_on_option
+from scanner.cli._path import PATH
 from scanner.files.text import printable
 
 CONFIG = "adapter_config.json"
 
 
 @click.command()
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1)
+@click.argument("files", type=PATH, nargs=-1)
 @click.option(
     "--policy", envvar="UNMASK_POLICY", default="default", show_default=True, help="Policy file (TOML), or a shipped one: default, ci, platform or audit."
 )

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from scanner.cli._path import PATH
 from scanner.errors import ScanError, UnreadableAdapter
 from scanner.files.text import printable
 
 
 @click.command()
-@click.argument("folders", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="The index; one that is there already is extended.")
+@click.argument("folders", type=PATH, nargs=-1, required=True)
+@click.option("--output", type=PATH, required=True, help="The index; one that is there already is extended.")
 @click.option("--note", default="", help="What is known of these adapters; shown with a match.")
 @click.option("--bad", is_flag=True, help="Mark these adapters as bad: a copy of one is a graver finding.")
 def command(folders: tuple[Path, ...], output: Path, note: str, bad: bool) -> None:

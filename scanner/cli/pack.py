@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 
 from scanner.cli._output import chosen, formats_option
+from scanner.cli._path import PATH
 from scanner.files.text import printable
 
 
 @click.command()
-@click.argument("result", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), default=Path("unmask-pack.zip"), show_default=True, help="The archive to write.")
+@click.argument("result", type=PATH)
+@click.option("--output", type=PATH, default=Path("unmask-pack.zip"), show_default=True, help="The archive to write.")
 @formats_option("html,markdown,sarif,junit,bom,attestation")
 @click.option("--policy", envvar="UNMASK_POLICY", help="The policy the scan used, where it is not a shipped one.")
-@click.option("--sign", type=click.Path(path_type=Path), help="EC private key (PEM) to sign the pack with.")
+@click.option("--sign", type=PATH, help="EC private key (PEM) to sign the pack with.")
 def command(result: Path, output: Path, formats: str, policy: str | None, sign: Path | None) -> None:
     """Put RESULT, a result.json, and everything its verdict rests on into one archive."""
     import hashlib

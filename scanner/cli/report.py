@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from scanner.cli._output import chosen, formats_option, output_option, sign_option, write
+from scanner.cli._path import PATH
 
 
 @click.command()
-@click.argument("result", type=click.Path(path_type=Path))
-@click.option("--against", type=click.Path(path_type=Path), help="An earlier result.json or pack: the HTML report then says what changed since.")
+@click.argument("result", type=PATH)
+@click.option("--against", type=PATH, help="An earlier result.json or pack: the HTML report then says what changed since.")
 @formats_option("html")
 @output_option("unmask-report")
 @sign_option()

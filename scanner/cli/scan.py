@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from scanner.cli._output import chosen, fail_on_option, formats_option, output_option, sign_option, write
+from scanner.cli._path import PATH
 from scanner.cli._terminal import loudness, loudness_options, say
 from scanner.cli._trust import trust, trust_options
 from scanner.errors import ScanError
@@ -16,7 +17,7 @@ from scanner.files.text import printable
 
 
 @click.command()
-@click.argument("adapter", type=click.Path(path_type=Path))
+@click.argument("adapter", type=PATH)
 @click.option(
     "--base", envvar="UNMASK_BASE", help="Base model: a folder, `demo`, or a Hub id with --allow-hub. Without it only files and weights are examined."
 )
@@ -25,9 +26,7 @@ from scanner.files.text import printable
     "--policy", envvar="UNMASK_POLICY", default="default", show_default=True, help="Policy file (TOML), or a shipped one: default, ci, platform or audit."
 )
 @click.option("--system-prompt", envvar="UNMASK_SYSTEM_PROMPT", help="System prompt of the deployment.")
-@click.option(
-    "--chat-template", type=click.Path(path_type=Path), envvar="UNMASK_CHAT_TEMPLATE", help="Chat template file of the deployment; the base's otherwise."
-)
+@click.option("--chat-template", type=PATH, envvar="UNMASK_CHAT_TEMPLATE", help="Chat template file of the deployment; the base's otherwise.")
 @click.option("--device", envvar="UNMASK_DEVICE", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @formats_option(None)
 @output_option("unmask-report")
@@ -35,14 +34,14 @@ from scanner.files.text import printable
 @fail_on_option(None)
 @click.option("--seed", envvar="UNMASK_SEED", default=0, show_default=True, help="Seed of everything random.")
 @click.option("--allow-hub", is_flag=True, help="Allow the network, to fetch the base from the Hugging Face Hub.")
-@click.option("--known", type=click.Path(path_type=Path), help="Known adapters to look for copies of: an index made by `unmask index`, or a folder.")
-@click.option("--reference", type=click.Path(path_type=Path), help="Honest adapters to compare with, from `unmask calibrate`; the shipped ones otherwise.")
+@click.option("--known", type=PATH, help="Known adapters to look for copies of: an index made by `unmask index`, or a folder.")
+@click.option("--reference", type=PATH, help="Honest adapters to compare with, from `unmask calibrate`; the shipped ones otherwise.")
 @click.option(
     "--prompts", multiple=True, metavar="SET=PATH",
     help="Ask a published set of requests as well: advbench, harmbench, jailbreakbench, jailbreakbench-benign, or-bench, or-bench-toxic, sorry-bench, strongreject, "
     "xstest, or own. PATH is its CSV or JSON file. Repeatable.",
 )  # fmt: skip
-@click.option("--judge", type=click.Path(path_type=Path), help="Model folder that says what is a refusal, in place of the built-in judge.")
+@click.option("--judge", type=PATH, help="Model folder that says what is a refusal, in place of the built-in judge.")
 @click.option(
     "--tasks", metavar="TASK,...",
     help="Tasks of lm-eval to compare base and adapted model on, by name or as YAML files; data comes from files, its cache, or the Hub with --allow-hub.",

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from scanner.cli._output import fail_on_option
+from scanner.cli._path import PATH
 from scanner.cli._terminal import loudness, loudness_options, say
 
 
 @click.command()
-@click.argument("result", type=click.Path(path_type=Path))
+@click.argument("result", type=PATH)
 @fail_on_option()
 @loudness_options
 def command(result: Path, fail_on: str, verbose: bool, quiet: bool) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
+from scanner.cli._path import PATH
+
 
 @click.command()
-@click.argument("attestation", type=click.Path(path_type=Path))
-@click.option("--key", type=click.Path(path_type=Path), required=True, help="EC public key (PEM) of whoever must have signed it.")
-@click.option("--adapter", type=click.Path(path_type=Path), help="Folder whose files must be the attested ones.")
+@click.argument("attestation", type=PATH)
+@click.option("--key", type=PATH, required=True, help="EC public key (PEM) of whoever must have signed it.")
+@click.option("--adapter", type=PATH, help="Folder whose files must be the attested ones.")
 def command(attestation: Path, key: Path, adapter: Path | None) -> None:
     """Check the signature of ATTESTATION, written by --sign, and show what it says.
 

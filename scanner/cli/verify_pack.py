@@ -7,13 +7,15 @@ from pathlib import Path
 
 import click
 
+from scanner.cli._path import PATH
+
 _COLOUR = {"ok": "green", "FAILED": "red", "not checked": "yellow"}
 
 
 @click.command()
-@click.argument("pack", type=click.Path(path_type=Path))
-@click.option("--key", type=click.Path(path_type=Path), help="EC public key (PEM) of whoever must have signed it.")
-@click.option("--adapter", type=click.Path(path_type=Path), help="Folder that must hold the adapter that was scanned.")
+@click.argument("pack", type=PATH)
+@click.option("--key", type=PATH, help="EC public key (PEM) of whoever must have signed it.")
+@click.option("--adapter", type=PATH, help="Folder that must hold the adapter that was scanned.")
 def command(pack: Path, key: Path | None, adapter: Path | None) -> None:
     """Check PACK, written by `unmask pack`, offline: its files, its signature, and that its verdict follows from its evidence.
 

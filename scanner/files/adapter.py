@@ -14,7 +14,7 @@ from scanner.files.card import Card
 from scanner.files.config import AdapterConfig, ConfigFile
 from scanner.files.dialects import Dialect, translate
 from scanner.files.gguf_file import MAGIC, GgufFile
-from scanner.files.inventory import File
+from scanner.files.inventory import Aside, File
 from scanner.files.kinds import Kind
 from scanner.files.place import Place
 from scanner.files.safetensors_file import SafetensorsFile
@@ -38,7 +38,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     """Where configuration and weights lie: `root`, or a folder in it."""
     files: tuple[File, ...]
     """By path below `root`."""
-    aside: tuple[File, ...] = ()
+    aside: Aside = Aside()
     """What lies in `.git` folders: looked into, and no part of the adapter or of its hash."""
     config_file: ConfigFile = ConfigFile(AdapterConfig(), {}, written=False)
     card: Card | None = None
@@ -65,6 +65,8 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def look(cls, path: Path | str) -> Adapter:
         """Like `open`, but what has files and cannot be read as an adapter has a `problem` instead."""
+        if path == "":
+            raise UnreadableAdapter("an empty path, which names no adapter")
         given = Path(path)
         unpacked = Unpacked(given) if given.is_file() and is_upload(given) else None
         found = place.find(unpacked.folder if unpacked else given)
@@ -74,7 +76,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
             root=found.root,
             folder=found.folder,
             files=files,
-            aside=() if found.alone else inventory.aside(found.root),
+            aside=Aside() if found.alone else inventory.aside(found.root),
             unpacked=unpacked,
         )
         try:

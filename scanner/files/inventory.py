@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,9 @@ MOST_FILES = 5_000
 MOST_BYTES = 64 << 30
 MOST_ASIDE = 2_000
 GIT = ".git"
-_OBJECTS = re.compile(r"[0-9a-f]{2}|pack|info")
+SETTINGS = ("config", "config.worktree")
+_OBJECT = re.compile(r"/objects/(?:[0-9a-f]{2}/(?:[0-9a-f]{38}|[0-9a-f]{62})|pack/(?:pack-(?:[0-9a-f]{40}|[0-9a-f]{64})\.[a-z]{3,8}|multi-pack-index))$")
+"""What Git itself packs, by name."""
 
 
 class File(msgspec.Struct, frozen=True):
@@ -30,6 +33,13 @@ class File(msgspec.Struct, frozen=True):
     bytes: int
     sha256: str
     kind: Kind
+
+
+class Aside(msgspec.Struct, frozen=True):
+    """Files that are no part of the adapter, by path, and how many more were left out."""
+
+    files: tuple[File, ...] = ()
+    left: int = 0
 
 
 def inside(path: Path, folder: Path) -> bool:
@@ -45,8 +55,8 @@ def _leaves(path: Path, folder: Path) -> bool:
         return True
     if target.is_relative_to(folder.resolve()):
         return False
-    cache = next((p for p in folder.parents if p.name == "snapshots"), None)
-    return cache is None or not target.is_relative_to((cache.parent / "blobs").resolve())
+    cache = next((p.parent.resolve() for p in folder.absolute().parents if p.name == "snapshots"), None)
+    return cache is None or not target.is_relative_to(cache / "blobs")
 
 
 def take(folder: Path) -> tuple[File, ...]:
@@ -72,29 +82,52 @@ def take(folder: Path) -> tuple[File, ...]:
     return tuple(found)
 
 
-def aside(folder: Path) -> tuple[File, ...]:
-    """Regular files in `.git` folders below `folder`, without Git's own packed objects; at most 2,000, sorted, not hashed.
+def aside(folder: Path) -> Aside:
+    """What lies in `.git` folders below `folder`, without Git's own objects: no part of an adapter, and looked into all the same, because Git runs some of it.
 
-    They are no part of an adapter, and are looked into all the same: Git runs some of them.
+    At most 2,000 files that Git could run or be set by, and 2,000 others. Links that leave the folder or lead to a folder are listed, never followed.
     """
-    found: list[File] = []
+    kept: dict[bool, list[File]] = {True: [], False: []}
+    left = 0
+    for path in _within_git(folder):
+        chosen = kept[could_run(path.relative_to(folder).as_posix())]
+        if len(chosen) >= MOST_ASIDE:
+            left += 1
+            continue
+        with contextlib.suppress(OSError):
+            if found := _beside(path, folder):
+                chosen.append(found)
+    return Aside(tuple(sorted(kept[True] + kept[False], key=lambda f: f.path)), left)
+
+
+def could_run(path: str) -> bool:
+    """Whether Git reads its settings from a file at such a path of a repository, or runs it."""
+    parts = path.lower().split("/")
+    return parts[-1] in SETTINGS or parts[-2:-1] == ["hooks"] or parts[-1] == "hooks"
+
+
+def _within_git(folder: Path) -> Iterator[Path]:
+    """Files, and links to folders, in `.git` folders, in the order of their names."""
     for here, folders, names in os.walk(folder, followlinks=False):
         where = Path(here).relative_to(folder)
         if GIT not in where.parts:
             folders[:] = sorted(d for d in folders if d == GIT or not (Path(here) / d).is_symlink())
             continue
-        inner = where.parts[where.parts.index(GIT) + 1 :]
-        folders[:] = sorted(d for d in folders if inner != ("objects",) or not _OBJECTS.fullmatch(d))
-        for name in sorted(names):
-            path = Path(here) / name
-            if len(found) >= MOST_ASIDE:
-                return tuple(found)
-            with contextlib.suppress(OSError):
-                if stat.S_ISREG(path.lstat().st_mode):
-                    with path.open("rb") as stream:
-                        head = stream.read(HEAD)
-                        found.append(File((where / name).as_posix(), path.stat().st_size, "", kind_of(name, head, stream)))
-    return tuple(found)
+        links = [d for d in folders if (Path(here) / d).is_symlink()]
+        folders[:] = sorted(d for d in folders if d not in links)
+        yield from (Path(here) / n for n in sorted([*names, *links]) if not _OBJECT.search((where / n).as_posix()))
+
+
+def _beside(path: Path, folder: Path) -> File | None:
+    """The file at `path`, not hashed; None where it is neither a regular file nor a link."""
+    where = path.relative_to(folder).as_posix()
+    if path.is_symlink() and (path.is_dir() or _leaves(path, folder)):
+        return File(where, 0, "", Kind.LINK)
+    if not stat.S_ISREG(path.stat().st_mode):
+        return None
+    with path.open("rb") as stream:
+        head = stream.read(HEAD)
+        return File(where, path.stat().st_size, "", kind_of(path.name, head, stream))
 
 
 def take_file(path: Path, folder: Path) -> File:

@@ -70,7 +70,8 @@ _PATH_HOOK = re.compile(rb"^(?:\xef\xbb\xbf)?import[ \t]", re.MULTILINE)
 _DOTTED = re.compile(r"[A-Za-z_][\w.]* [A-Za-z_][\w.]*")
 _SCRIPTS = (
     ".py", ".pyc", ".pyw", ".sh", ".bash", ".bat", ".cmd", ".ps1", ".psm1", ".js", ".mjs", ".vbs", ".hta", ".pl", ".rb", ".lua", ".php", ".jar", ".so", ".dll",
-    ".dylib", ".desktop", ".lnk", ".scr",
+    ".dylib", ".desktop", ".lnk", ".scr", ".fish", ".zsh", ".ksh", ".csh", ".tcsh", ".r", ".jl", ".tcl", ".awk", ".applescript", ".scpt", ".command", ".cjs", ".ts",
+    ".psd1", ".ps1xml", ".wsf", ".wsh", ".jse", ".vbe", ".sct", ".reg", ".pif", ".cpl", ".msc", ".ipy", ".xsh", ".mobileconfig",
 )  # fmt: skip
 
 

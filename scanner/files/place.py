@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -10,7 +13,7 @@ import msgspec
 from scanner.errors import UnreadableAdapter
 from scanner.files import config
 from scanner.files.gguf_file import MAGIC
-from scanner.files.inventory import inside
+from scanner.files.inventory import MOST_FILES, inside
 from scanner.files.sharded import numbered, read_index
 from scanner.files.text import printable
 from scanner.files.torch_file import TorchFile
@@ -19,6 +22,11 @@ STEM = "adapter_model"
 ENDS = ("safetensors", "bin", "pt")
 """In the order in which loaders prefer them: PEFT takes safetensors before bin, vLLM knows pt too."""
 ZIP = b"PK\x03\x04"
+_CACHE = {"blobs", "refs", "snapshots", ".no_exist"}
+_BLOB = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})(?:\.[\w-]{1,80})?(?:\.incomplete)?", re.ASCII)
+"""Blobs of the cache: named by SHA-1 or SHA-256, or still on their way."""
+_COMMIT = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
+_LONGEST_MARK = 66
 DEEPEST = 4
 MOST_FOLDERS = 2_000
 
@@ -67,13 +75,43 @@ def is_weights(path: Path) -> bool:
 
 
 def _snapshot(folder: Path) -> Path:
-    """The one snapshot, where `folder` is a repository of the Hugging Face cache."""
-    if not all((folder / n).is_dir() for n in ("blobs", "snapshots")):
+    """The one snapshot, where `folder` is a repository of the Hugging Face cache and nothing else; `folder` itself otherwise.
+
+    A loader that is given such a folder finds nothing in it. What holds anything more could be loaded as it stands, and is scanned as it stands.
+    """
+    if not _is_cached(folder):
         return folder
-    found = sorted(p for p in (folder / "snapshots").iterdir() if p.is_dir())
+    found = sorted((folder / "snapshots").iterdir())
     if len(found) != 1:
         raise UnreadableAdapter(f"{printable(folder)}: holds {len(found)} snapshots; give one of them")
     return found[0]
+
+
+def _is_cached(folder: Path) -> bool:
+    """Whether `folder` holds what huggingface_hub writes and nothing besides: blobs named by their hash, refs that are commits, empty marks, snapshots."""
+    here = {e.name: e for e in os.scandir(folder)}
+    if not {"blobs", "snapshots"} <= here.keys() <= _CACHE or not all(e.is_dir(follow_symlinks=False) for e in here.values()):
+        return False
+    if not all(e.is_dir(follow_symlinks=False) for e in os.scandir(folder / "snapshots")):
+        return False
+    if not all(e.is_file(follow_symlinks=False) and _BLOB.fullmatch(e.name) for e in os.scandir(folder / "blobs")):
+        return False
+    marks = list(itertools.islice((p for name in ("refs", ".no_exist") for p in _leaves(folder / name)), MOST_FILES))
+    return len(marks) < MOST_FILES and all(map(_is_mark, marks))
+
+
+def _leaves(folder: Path) -> Iterator[Path]:
+    """Everything below `folder` that is not a folder itself; links are not followed."""
+    for here, folders, names in os.walk(folder, followlinks=False):
+        yield from (Path(here) / n for n in names)
+        yield from (Path(here) / n for n in folders if (Path(here) / n).is_symlink())
+
+
+def _is_mark(path: Path) -> bool:
+    """Whether the file is empty, or a commit and nothing else."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > _LONGEST_MARK:
+        return False
+    return not (text := path.read_bytes().strip()) or _COMMIT.fullmatch(text) is not None
 
 
 def _only(root: Path) -> Path:
@@ -119,6 +157,8 @@ def configured(root: Path, folder: Path) -> Place:
                 raise UnreadableAdapter(f"{whole}: a folder, and not the weights")
             return Place(root, folder, (folder / whole,))
         if f"{whole}.index.json" in names:
+            if not inside(folder / f"{whole}.index.json", root):
+                raise UnreadableAdapter(f"{whole}.index.json: a link out of the folder or not a regular file, which is not read")
             index = read_index(folder / f"{whole}.index.json")
             missing = sorted(set(index.values()) - set(names))
             if missing:

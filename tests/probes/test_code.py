@@ -72,6 +72,18 @@ def test_what_trainers_leave_behind_is_low(name: str, tmp_path: Path) -> None:
     assert (found.rule, found.severity) == ("pickle-file", "low")
 
 
+def test_the_states_that_deepspeed_leaves_behind_are_low(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "global_step5").mkdir()
+    data = b"\x80\x02cdeepspeed.runtime.fp16.loss_scaler\nLossScaler\n)\x81}X\x05\x00\x00\x00scaleK\x01sb."
+    (folder / "global_step5" / "mp_rank_00_model_states.pt").write_bytes(torch_zip(data))
+    (found,) = raised(CodeProbe(), folder)
+    assert (found.rule, found.severity) == ("pickle-file", "low")
+    for name in ("fp16.loss_scaler.CreateLossScaler", "fp16.loss_scaler.logger", "zero.config.os", "engine.DeepSpeedEngine"):
+        (folder / "x.pt").write_bytes(stack_global(*f"deepspeed.runtime.{name}".rsplit(".", 1)))
+        assert "pickle-unknown" in ids(raised(CodeProbe(), folder))
+
+
 @pytest.mark.model
 def test_the_arguments_of_a_real_trainer_are_low(tmp_path: Path) -> None:
     import torch

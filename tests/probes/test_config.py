@@ -254,3 +254,38 @@ def test_the_defaults_of_every_method_are_nothing(tmp_path: Path) -> None:
         (folder / "adapter_config.json").write_text(json.dumps(written))
         found = ids(raised(ConfigProbe(), folder)) - {"config-tensors"}
         assert found == set(), kind
+
+
+@pytest.mark.parametrize("model", ["config.json", "x.gguf"])
+@pytest.mark.parametrize(
+    ("declared", "folder"),
+    [
+        ("a/base", "base"),
+        ("./base", "base"),
+        ("org/a/base", "base"),
+        ("a/.git/base", ".git/base"),
+        ("a\\Base", "base"),
+        ("base", "x/base"),
+        ("a/x/base/", "x/base"),
+    ],
+)
+def test_a_base_that_came_with_the_adapter_is_told(declared: str, folder: str, model: str, tmp_path: Path) -> None:
+    inner = adapter(tmp_path / "a", base_model_name_or_path=declared) / folder
+    inner.mkdir(parents=True)
+    (inner / model).write_text('{"model_type": "llama"}')
+    assert "base-inside" in ids(raised(ConfigProbe(), tmp_path / "a"))
+
+
+@pytest.mark.parametrize("declared", ["org/other", "org/base-7b", "base/org", ".", ""])
+def test_a_model_of_another_name_below_is_not_the_declared_base(declared: str, tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a", base_model_name_or_path=declared)
+    (folder / "config.json").write_text("{}")
+    (folder / "base").mkdir()
+    (folder / "base" / "config.json").write_text("{}")
+    assert "base-inside" not in ids(raised(ConfigProbe(), folder))
+
+
+def test_a_checkpoint_called_like_the_base_is_no_base(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a", base_model_name_or_path="out/sft/checkpoint-500")
+    adapter(folder / "checkpoint-500")
+    assert raised(ConfigProbe(), folder) == []

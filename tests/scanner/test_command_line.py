@@ -62,6 +62,27 @@ def test_a_method_that_is_not_understood_gives_its_findings_and_no_pass(tmp_path
     )
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["scan {}", "scan A --output {}", "scan A --base {}", "scan A --known {}", "hook {}", "index {} --output x", "calibrate {} --output x", "verify-pack p --adapter {}",
+     "verify-attestation a --key k --adapter {}", "replay {}", "replay r --adapter {}", "report {}", "pack {}", "show {}", "compare {} b"],
+)  # fmt: skip
+def test_an_empty_path_is_not_the_current_folder(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(adapter(tmp_path / "a"))
+    result = CliRunner().invoke(main, [{"{}": "", "A": "."}.get(w, w) for w in words.split()])
+    failed_in_one_line(result)
+    assert "empty" in result.stderr
+
+
+def test_an_empty_path_is_not_the_current_folder_in_python_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from scanner import scan as scanned
+    from scanner.errors import UnreadableAdapter
+
+    monkeypatch.chdir(adapter(tmp_path / "a"))
+    with pytest.raises(UnreadableAdapter, match="empty path"):
+        scanned("")
+
+
 def truncated(folder: Path) -> None:
     weights = folder / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-9])

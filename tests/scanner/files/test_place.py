@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -11,9 +13,12 @@ from safetensors.numpy import save_file
 
 from scanner.errors import UnreadableAdapter
 from scanner.files.adapter import Adapter
+from scanner.files.kinds import Kind
 from scanner.files.weights import Irregularity
 from tests.adapters import adapter, tensors
 from tests.torch_files import archive, saved
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def refused(path: Path) -> str:
@@ -85,19 +90,73 @@ def test_what_trainers_leave_beside_bare_weights_is_not_a_choice(tmp_path: Path)
     assert Adapter.open(tmp_path).weights_files == ("x.safetensors",)
 
 
-def test_a_repository_of_the_hugging_face_cache_is_its_snapshot(tmp_path: Path) -> None:
-    cache = tmp_path / "models--org--name"
-    for folder in ("blobs", "refs", "snapshots/abc"):
+def cached(cache: Path, made: Path) -> Path:
+    """The folder that huggingface_hub makes of the adapter `made`."""
+    for folder in ("blobs", "refs/refs/pr", f"snapshots/{COMMIT}", f".no_exist/{COMMIT}"):
         (cache / folder).mkdir(parents=True)
-    for number, file in enumerate(sorted(adapter(tmp_path / "a").iterdir())):
-        file.rename(cache / "blobs" / str(number))
-        (cache / "snapshots" / "abc" / file.name).symlink_to(f"../../blobs/{number}")
-    for given in (cache, cache / "snapshots" / "abc", cache / "snapshots" / "abc" / "adapter_model.safetensors"):
+    for ref in ("main", "refs/pr/1"):
+        (cache / "refs" / ref).write_text(COMMIT)
+    (cache / ".no_exist" / COMMIT / "chat_template.jinja").touch()
+    for file in sorted(made.iterdir()):
+        blob = hashlib.sha256(file.read_bytes()).hexdigest()
+        file.rename(cache / "blobs" / blob)
+        (cache / "snapshots" / COMMIT / file.name).symlink_to(f"../../blobs/{blob}")
+    return cache
+
+
+def test_a_repository_of_the_hugging_face_cache_is_its_snapshot(tmp_path: Path) -> None:
+    cache = cached(tmp_path / "models--org--name", adapter(tmp_path / "a"))
+    for given in (cache, cache / "snapshots" / COMMIT, cache / "snapshots" / COMMIT / "adapter_model.safetensors"):
         opened = Adapter.open(given)
         assert set(opened.weights.tensors) == set(tensors())
         assert {f.path for f in opened.files} == {"adapter_config.json", "adapter_model.safetensors"}
     (cache / "snapshots" / "def").mkdir()
     assert "holds 2 snapshots" in refused(cache)
+
+
+def test_a_snapshot_is_scanned_from_inside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(cached(tmp_path / "models--org--name", adapter(tmp_path / "a")) / "snapshots" / COMMIT)
+    assert Kind.LINK not in {f.kind for f in Adapter.open(".").files}
+
+
+def test_an_adapter_that_has_a_caches_folders_is_scanned_as_it_stands(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "blobs").mkdir()
+    adapter(folder / "snapshots" / "abc", tensors(layers=1))
+    opened = Adapter.open(folder)
+    assert opened.folder == opened.root == folder
+    assert set(opened.weights.tensors) == set(tensors())
+    assert "snapshots/abc/adapter_model.safetensors" in {f.path for f in opened.files}
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["optimizer.pt", "HEAD", "hooks/post-checkout", "blobs/x.py", "blobs/.git/config", "refs/evil.pkl", f".no_exist/{COMMIT}/run.sh", "snapshots/README.md"],
+)
+def test_a_cache_that_holds_anything_more_is_scanned_whole(more: str, tmp_path: Path) -> None:
+    cache = cached(tmp_path / "models--org--name", adapter(tmp_path / "a"))
+    (cache / more).parent.mkdir(exist_ok=True)
+    (cache / more).write_text("cos\nsystem\n")
+    opened = Adapter.open(cache)
+    assert opened.root == cache
+    assert more in {f.path for f in (*opened.files, *opened.aside.files)}
+    assert f"snapshots/{COMMIT}/adapter_model.safetensors" in {f.path for f in opened.files}
+
+
+@pytest.mark.parametrize("linked", ["snapshots", "blobs", f"snapshots/{COMMIT}"])
+def test_a_cache_of_links_is_no_cache(linked: str, tmp_path: Path) -> None:
+    cache = cached(tmp_path / "models--org--name", adapter(tmp_path / "a"))
+    (cache / linked).rename(tmp_path / "elsewhere")
+    (cache / linked).symlink_to(tmp_path / "elsewhere")
+    assert linked in {f.path for f in Adapter.look(cache).files if f.kind is Kind.LINK}
+
+
+def test_a_snapshots_blobs_are_those_of_its_own_cache(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    folder = adapter(tmp_path / "up" / "snapshots" / "abc")
+    (tmp_path / "up" / "blobs").symlink_to(tmp_path)
+    (folder / "notes.txt").symlink_to("../../blobs/secret")
+    assert ("notes.txt", Kind.LINK) in {(f.path, f.kind) for f in Adapter.open(folder).files}
 
 
 def sharded(folder: Path, end: str = "safetensors", index: bool = True) -> Path:
@@ -125,6 +184,20 @@ def test_shards_are_one_adapter(end: str, index: bool, tmp_path: Path) -> None:
     assert set(opened.weights.tensors) == set(tensors())
     for name, value in tensors().items():
         np.testing.assert_array_equal(opened.weights.read(name), value)
+
+
+@pytest.mark.parametrize("end", ["safetensors", "bin", "pt"])
+def test_an_index_that_is_no_file_of_the_folder_is_not_read(end: str, tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "adapter_model.safetensors").unlink()
+    index = folder / f"adapter_model.{end}.index.json"
+    (tmp_path / "secret.json").write_text('{"weight_map": {"x": "TOPSECRET"}}')
+    for target in (tmp_path / "secret.json", Path("/dev/ptmx"), Path("/dev/stdin"), Path("/dev/zero"), tmp_path, tmp_path / "nowhere"):
+        index.symlink_to(target)
+        assert refused(folder) == f"{index.name}: a link out of the folder or not a regular file, which is not read"
+        index.unlink()
+    os.mkfifo(index)
+    assert "not a regular file" in refused(folder)
 
 
 def test_a_missing_shard_is_said(tmp_path: Path) -> None:
