@@ -47,6 +47,14 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("config-pattern-broken", "medium", {"target_modules": "(q_proj"}),
     ("config-pattern-broken", "medium", {"target_modules": "[*+-z"}),
     ("config-pattern-broken", "medium", {"target_modules": r"(.*)_\1|.*q_proj"}),
+    ("config-pattern-broken", "medium", {"target_modules": r".*(q|v)_proj|.*[[:alpha:]]own_proj"}),
+    ("config-pattern-broken", "medium", {"target_modules": r"(?>.*)_proj|.*q_proj"}),
+    ("config-pattern-broken", "medium", {"exclude_modules": r"x++y"}),
+    ("config-pattern-broken", "medium", {"rank_pattern": {"(?i)q": 4}}),
+    ("config-pattern-broken", "medium", {"modules_to_save": ["(x"]}),
+    ("config-pattern", "high", {"target_modules": ".?" * 40 + "!|.*_proj"}),
+    ("config-pattern", "high", {"exclude_modules": ".?" * 40 + "!"}),
+    ("config-pattern", "high", {"alpha_pattern": {".?" * 40 + "!": 4}}),
     ("config-imports", "medium", {"trust_remote_code": True}),
     ("base-revision", "low", {"revision": "refs/pr/7"}),
     ("base-revision", "medium", {"revision": "../../main"}),
@@ -191,10 +199,15 @@ def test_a_hostile_pattern_is_judged_in_time(pattern: str, tmp_path: Path) -> No
 HANGING = [
     r"(a+)+b", r"((a+))+b", r"(\w+\.?)*!", r"([a-z_0-9]+\.?)+!", r"(ab|a(b)?)*c", r"(?:(?:a{2,})x?){3,}!", r"(.*)*!", r"(.*a){30}!", r"(a|a)*!", r"(a|b|ab)*!",
     r"(\w*_?)*!", r"(?=(a+)+b)a", r".*.*.*.*.*.*.*.*!", r"([^!]*[^!]*)*!", r"(a?a?)*!", r"(\w+\w)+!",
+    ".?" * 40 + "!|.*_proj", r"(?:.?.?.?.?.?){7}!|.*_proj", r"(?>(?:\w+\.?)+!)|.*_proj", r"(?:(?:\w+\.?)+!)?+.*_proj", "(?:.|..)" * 30 + "!", r"(?:.{0,7}){7}!",
+    r"(?:(?:.|.)(?:.|.)(?:.|.)(?:.|.)(?:.|.)){6}!|.*_proj", r"model\.odd\.part\.(?:[a-z]?){40}!|.*q", r"(?=(?:.?){40}!).*", r"(?i:A?a?){30}!", r"(?i)(?:[a-z]+A)*!",
 ]  # fmt: skip
 LINEAR = [
     r".*\.(q|k|v)_proj", r"(\w+\.)*q_proj", r"([a-z]+\d+\.)*x", r"(?:self_attn|mlp)+", r"(?:(?:ab|cd)e)*", r"model\.layers\.\d+\..*", r"(?:.*\.)?(?:x)$", r"(abc)*", r"[a-z]+_proj",
-    r".*?(a|b).*?(c|d).*?(e|f).*?(g|h).*", r"(?:x{1,3}\.)*y",
+    r".*?(a|b).*?(c|d).*?(e|f).*?(g|h).*", r"(?:x{1,3}\.)*y", r"^(language_model|visual.merger)(?!.*(lm_head|output|emb|wte|shared)).*", r".*\..*\..*\..*q_proj",
+    r"^(?!.*patch_embed).*(?:down_proj|o_proj|gate_proj|k_proj|up_proj|q_proj|v_proj|qkv|proj|fc1|fc2).*", r"(?=.*\.language_model\.)(?=.*\.(?:up_proj|k_proj)).*",
+    r"(?:.*?(?:vision|image|language|text).*?(?:self_attn|attention|mlp|ffn|dense).*?(?:k_proj|v_proj|q_proj|out_proj|fc1|fc2|proj).*?)|(?:\bmodel\.layers\.[\d]{1,}\.mlp)",
+    "(?:" + "|".join(f"model.layers.{i}.self_attn.{c}_proj" for i in range(60) for c in "qkvo") + ")",
 ]  # fmt: skip
 
 
