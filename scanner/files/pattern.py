@@ -120,7 +120,7 @@ def _sequence(parts: Any, flags: int, kept: int | None) -> str:
 def _part(kind: Any, value: Any, flags: int, kept: int | None) -> str:
     """One part of the tree in RE2's words."""
     if kind in ATOMS:
-        return _class(characters(kind, tuple(value) if kind is _c.IN else value, flags))
+        return _class(kind, tuple(value) if kind is _c.IN else value, flags)
     if kind is _c.AT and value in _PLACES:
         return _PLACES[value]
     if kind is _c.SUBPATTERN:
@@ -139,8 +139,10 @@ def _part(kind: Any, value: Any, flags: int, kept: int | None) -> str:
     raise Unjudged(_UNSAID.get(kind, f"holds {printable(str(kind).lower(), 40)}"))
 
 
-def _class(taken: str) -> str:
-    """A class of these characters, which are in order."""
+@lru_cache(maxsize=4096)
+def _class(kind: Any, value: Any, flags: int) -> str:
+    """The class of the characters that a part takes."""
+    taken = characters(kind, value, flags)
     if len(taken) == 1 and (taken.isalnum() or taken == "_"):
         return taken
     runs: list[list[int]] = []

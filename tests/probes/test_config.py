@@ -64,6 +64,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("config-scaling", "medium", {"lora_alpha": 0}),
     ("config-scaling", "medium", {"alpha_pattern": {"layers.1.self_attn.q_proj": 1000}}),
     ("config-scaling", "medium", {"alpha_pattern": {r"layers\.[1-3]\..*": 1000}}),
+    ("config-scaling", "medium", {"alpha_pattern": {".{,99}_proj": 8000}}),
     ("config-conditional", "medium", {"alora_invocation_tokens": [1, 2]}),
     ("config-conditional", "medium", {"trainable_token_indices": [7]}),
     ("config-tensors", "medium", {"r": 4}),
@@ -117,6 +118,21 @@ def test_other_methods_are_held_to_the_same(rule: str, config: dict[str, Any], t
     folder = adapter(tmp_path / "a")
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "org/tiny"} | config))
     assert ids(raised(ConfigProbe(), folder)) == {rule}
+
+
+@pytest.mark.parametrize("more", [{"alpha": 10**6}, {"alpha": 4, "alpha_pattern": {".{,99}q_proj": 10**6}}], ids=str)
+@pytest.mark.parametrize("kind", ["LOHA", "LOKR"])
+def test_the_scaling_of_other_methods_is_told(kind: str, more: dict[str, Any], tmp_path: Path) -> None:
+    import numpy as np
+
+    side, name = np.full((4, 4), 0.01, np.float32), "base_model.model.model.layers.0.self_attn.q_proj"
+    parts = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b") if kind == "LOHA" else ("lokr_w1", "lokr_w2")
+    folder = adapter(tmp_path / "a", {f"{name}.{p}": side for p in parts})
+    written = {"peft_type": kind, "r": 4, "base_model_name_or_path": "org/tiny", "target_modules": ["q_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(written | more))
+    assert ids(raised(ConfigProbe(), folder)) == {"config-scaling"}
+    (folder / "adapter_config.json").write_text(json.dumps(written | {"alpha": 16}))
+    assert raised(ConfigProbe(), folder) == []
 
 
 def test_the_known_fields_are_those_of_the_installed_peft() -> None:
