@@ -106,13 +106,13 @@ class _Names:
             np.multiply(counts[:, :-1], self._taken(kind, tuple(value) if kind is _c.IN else value, flags), out=after[:, 1:])
             return after
         if kind is _c.AT and value in (_c.AT_BEGINNING, _c.AT_BEGINNING_STRING):
-            return counts * (np.arange(self._width + 1) == 0)
+            return np.where(np.arange(self._width + 1) == 0, counts, 0.0)
         if kind is _c.AT and value in (_c.AT_END, _c.AT_END_STRING):
-            return counts * (np.arange(self._width + 1) == self._lengths[:, None])
+            return np.where(np.arange(self._width + 1) == self._lengths[:, None], counts, 0.0)
         if kind in _REPEATS:
             return self._repeat(value, flags, counts)
         if kind is _c.BRANCH:
-            return np.sum([self.run(b, flags, counts) for b in value[1]], axis=0)
+            return np.asarray(np.sum([self.run(b, flags, counts) for b in value[1]], axis=0), np.float64)
         if kind is _c.SUBPATTERN:
             return self.run(value[-1], inner_flags(value, flags), counts)
         if kind is _c.ATOMIC_GROUP:
