@@ -6,7 +6,7 @@ products and other additions) or bounds the change relative to the base (factors
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from scanner.delta.experts import Experts
 from scanner.delta.kronecker import Kronecker
 from scanner.delta.rotated import Rotated
 from scanner.delta.scaled import Scaled, Shifted
+from scanner.delta.stored import Array
 from scanner.delta.virtual import VirtualTokens
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
@@ -26,6 +27,10 @@ from scanner.rule import ATLAS_ERODE_INTEGRITY, OWASP_POISONING, Basis, Rule, Se
 from scanner.subject import Subject
 
 DOMINATES = 1.0
+LARGEST_GAIN = 10.0
+LARGEST_VALUE = 1000.0
+"""Root mean square of a tensor that is put in place; biases and norms of published bases reach a few hundred in single entries."""
+OFF = 0.01
 COLUMNS = (
     Column("module", "module"),
     Column("parameter", "tensor"),
@@ -34,6 +39,28 @@ COLUMNS = (
     Column("frobenius", "‖ΔW‖ Frobenius norm"),
     Column("relative", "‖ΔW‖ / ‖W‖"),
     Column("known", "known"),
+)
+DOMINATING = Rule(
+    id="change-dominates",
+    title="A change is larger than the tensor it changes",
+    severity=Severity.MEDIUM,
+    basis=Basis.STATISTIC,
+    meaning="The norm of at least one difference is as large as the norm of the base's own tensor.",
+    why="The module is then replaced rather than adapted. New heads and added tokens do this honestly.",
+    fix="Ask for the training recipe; read the behavioural part of the report.",
+    references=(ATLAS_ERODE_INTEGRITY, OWASP_POISONING),
+)
+EXTREME = Rule(
+    id="change-extreme",
+    title="A change is beyond what training reaches",
+    severity=Severity.MEDIUM,
+    basis=Basis.STATISTIC,
+    meaning=f"Factors, shifts or additions that make outputs {LARGEST_GAIN:g} times as large or add that much to them, factors of which most are zero or negative, "
+    f"or stored values with a root mean square of {LARGEST_VALUE:g} or more.",
+    why="Factors begin at 1, shifts at 0, and training moves them little. Values this large drown what the base computes, factors of zero switch a module off: "
+    "a failed run, a wrong scale, or a payload.",
+    fix="Ask for the training recipe; scan with the base, which tells how far each tensor is from it.",
+    references=(ATLAS_ERODE_INTEGRITY, OWASP_POISONING),
 )
 Row = tuple[str, str, str, int, float | None, float | None, str]
 
@@ -46,16 +73,8 @@ class ChangesProbe:
     needs = Need.DELTA
     cost = "with a base one difference a module, in float32; without, one pass over what is stored"
     rules = (
-        Rule(
-            id="change-dominates",
-            title="A change is larger than the tensor it changes",
-            severity=Severity.MEDIUM,
-            basis=Basis.STATISTIC,
-            meaning="The norm of at least one difference is as large as the norm of the base's own tensor.",
-            why="The module is then replaced rather than adapted. New heads and added tokens do this honestly.",
-            fix="Ask for the training recipe; read the behavioural part of the report.",
-            references=(ATLAS_ERODE_INTEGRITY, OWASP_POISONING),
-        ),
+        DOMINATING,
+        EXTREME,
     )
 
     def run(self, subject: Subject) -> Iterator[Yield]:
@@ -74,11 +93,12 @@ class ChangesProbe:
         large = sorted((r for r in rows if (r[5] or 0.0) >= DOMINATES and r[6] == "exact"), key=lambda r: (-(r[5] or 0.0), r[0]))
         if large:
             yield Finding(
-                rule="change-dominates",
+                rule=DOMINATING.id,
                 message=f"{len(large)} of {len(rows)}; the largest is {large[0][0]}.{large[0][1]} with ‖ΔW‖ = {large[0][5]:.2f} ‖W‖",
-                severity=Severity.MEDIUM,
+                severity=DOMINATING.severity,
                 location=Location(item=large[0][0]),
             )
+        yield from _extreme(changes, rows)
         unknown = sum(r[6] == "needs the base" for r in rows)
         yield Coverage(
             probe=self.id,
@@ -88,6 +108,45 @@ class ChangesProbe:
             bound="a size does not tell what a change does",
             why=f"{unknown} changes are measured against the base, and none was given" if unknown else "",
         )
+
+
+def _extreme(changes: Sequence[Change], rows: Sequence[Row]) -> Iterator[Finding]:
+    """One finding for all changes that are beyond what training reaches."""
+    found = [(said, row) for change, row in zip(changes, rows, strict=True) if (said := _beyond(change, row[4]))]
+    if found:
+        said, row = found[0]
+        place = ".".join(filter(None, row[:2])) or row[2]
+        yield Finding(
+            rule=EXTREME.id,
+            message=f"{len(found)} of {len(rows)}; the first is {place} with {said}",
+            severity=EXTREME.severity,
+            location=Location(item=place),
+        )
+
+
+def _beyond(change: Change, norm: float | None) -> str:
+    """What about the change no training reaches, or an empty string; `norm` is that of the difference."""
+    if isinstance(change, Scaled | Rotated):
+        if change.gain is None:
+            return ""
+        gain = change.gain.read()
+        if _rms(gain) >= LARGEST_GAIN:
+            return f"factors of {_rms(gain):.4g}"
+        middle = float(np.median(gain))
+        return f"factors of {middle:.4g} in the middle" if isinstance(change, Scaled) and middle <= OFF else ""
+    if isinstance(change, Shifted):
+        size = _rms(change.shift.read())
+        return f"a shift of {size:.4g}" if size >= LARGEST_GAIN else ""
+    if norm is not None and isinstance(change, Kronecker | Experts | Dense) and change.exact:
+        outputs = change.b.shape[0] * change.count if isinstance(change, Experts) else change.shape[0]
+        gain_of = norm / float(np.sqrt(max(outputs, 1)))
+        return f"outputs of {gain_of:.4g} for inputs of 1" if gain_of >= LARGEST_GAIN else ""
+    size = max((_rms(p.read()) for p in change.parts), default=0.0)
+    return f"values of {size:.4g}" if size >= LARGEST_VALUE else ""
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.square(values.astype(np.float64)).mean())) if values.size else 0.0
 
 
 def _size(change: Change, base: Base | None) -> tuple[float | None, float | None, str]:

@@ -8,6 +8,9 @@ from typing import Any
 from probes.config.claim import Claim, Claims
 from probes.config.rules import SCALING, TENSORS
 from scanner.delta.delta import Delta
+from scanner.delta.dense import Dense
+from scanner.delta.experts import Experts
+from scanner.delta.kronecker import Kronecker
 from scanner.delta.lowrank import ModuleDelta
 from scanner.files.config import AdapterConfig
 from scanner.files.text import printable
@@ -19,11 +22,12 @@ _LAYER = re.compile(r"\.(\d{1,6})\.")
 
 
 def scaling(delta: Delta) -> Claims:
-    """Scalings beyond what adapters are trained with."""
-    extreme = [m for m in delta.modules if not 0 < m.scale <= LARGEST_SCALING]
+    """Scalings beyond what adapters are trained with, of every method that has one."""
+    scaled = [c for c in delta.changes if isinstance(c, ModuleDelta | Kronecker | Dense | Experts)]
+    extreme = [c for c in scaled if not 0 < c.scale <= LARGEST_SCALING]
     if extreme:
-        worst = max(extreme, key=lambda m: abs(m.scale))
-        where = f"{len(extreme)} of {len(delta.modules)} modules, first {printable(worst.module, 100)}"
+        worst = max(extreme, key=lambda c: abs(c.scale))
+        where = f"{len(extreme)} of {len(scaled)} modules, first {printable(worst.module, 100)}"
         yield Claim(SCALING, "lora_alpha", f"scaling {worst.scale:g} on {where}")
 
 

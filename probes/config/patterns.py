@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import re._compiler as _compiler  # type: ignore[import-not-found]
 import re._constants as _constants  # type: ignore[import-not-found]
-import re._parser as _parser  # type: ignore[import-not-found]
 from collections.abc import Iterator
 from typing import Any
 
 from probes.config.claim import Claim, Claims
 from probes.config.rules import BROKEN_PATTERN, PATTERN
+from probes.config.steps import Effort, apart, inside
+from scanner.files.pattern import LooksAround, Unjudged, matcher, parsed
 from scanner.files.text import printable
 
 TEXTS = ("target_modules", "exclude_modules", "layers_pattern", "modules_to_save", "feedforward_modules", "target_parameters")
@@ -21,19 +22,27 @@ MOST_IN_A_ROW = 4
 MOST_REPEATS = 12
 MANY = 8
 """As many times as this, a repeat counts as one without bound."""
-_REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT)
+_REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT)
 _ANYTHING = (_constants.ANY, _constants.NOT_LITERAL)
+AROUND = {
+    **dict.fromkeys(KEYS, r"(.*\.)?({})$"),
+    "modules_to_save": r"(^|.*\.){}($|\..*)",
+    "layers_pattern": r"(?:^|.*?\.){}\.(?P<idx>\d+)\.",
+}
+"""What PEFT puts around the text of a field; other texts it takes as they are."""
+_NAME = re.compile(r"[\w.-]*", re.ASCII)
 
 
 def patterns(raw: dict[str, Any]) -> Claims:
     """Every pattern that can hang, at most one for each field."""
     told: set[str] = set()
+    effort = Effort()
     for field, text in texts(raw):
-        if field not in told and (len(text) > LONGEST or can_hang(text)):
+        if field not in told and (len(text) > LONGEST or can_hang(text, AROUND.get(field, "{}"), effort)):
             told.add(field)
             yield Claim(PATTERN, field, f"{field}: {printable(text, 120)}")
     for field, text in texts(raw):
-        if field not in told and (field in KEYS or not isinstance(raw.get(field), list)) and (problem := unjudged(text)):
+        if field not in told and (field in AROUND or not isinstance(raw.get(field), list)) and (problem := unjudged(text, AROUND.get(field, "{}"))):
             told.add(field)
             yield Claim(BROKEN_PATTERN, field, f"{field}: {printable(text, 120)} ({problem})")
 
@@ -52,30 +61,32 @@ def texts(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield field, key
 
 
-def unjudged(pattern: str) -> str:
-    """Why `pattern` cannot be judged, or an empty string."""
-    if len(pattern) > LONGEST:
+def unjudged(pattern: str, around: str = "{}") -> str:
+    """Why `pattern`, with what PEFT puts `around` it, cannot be judged, or an empty string; looking ahead or behind is honest."""
+    if len(pattern) > LONGEST or _NAME.fullmatch(pattern):
         return ""
     try:
-        stack = [_parser.parse(pattern)]
-    except (re.error, RecursionError, OverflowError) as error:
-        return f"not a regular expression: {printable(error, 80)}"
-    while stack:
-        for kind, value in stack.pop():
-            if kind in (_constants.GROUPREF, _constants.GROUPREF_EXISTS):
-                return "refers back to what it matched"
-            stack += _inside(kind, value)
+        matcher(around.replace("{}", pattern))
+    except LooksAround:
+        return ""
+    except Unjudged as error:
+        return str(error)
     return ""
 
 
-def can_hang(pattern: str) -> bool:
-    """Whether `pattern` repeats, without bound, something that repeats or branches, or anything many times over."""
+def can_hang(pattern: str, around: str = "{}", effort: Effort | None = None) -> bool:
+    """Whether `pattern` repeats, without bound, something that repeats or branches, or anything many times over, or else takes too many steps.
+
+    `effort` is what counting steps has come to for other patterns.
+    """
+    if _NAME.fullmatch(pattern):
+        return False
     try:
-        parsed = _parser.parse(pattern)
-    except (re.error, RecursionError, OverflowError):
+        tree = parsed(around.replace("{}", pattern), doubtful=True)
+    except Unjudged:
         return False  # re refuses it too, in one error
     try:
-        return _nested(parsed) or _power(parsed)
+        return _nested(tree) or _power(tree) or (effort or Effort()).hangs(tree)
     except RecursionError:
         return True
 
@@ -85,25 +96,13 @@ def _nested(parts: Any) -> bool:
     for kind, value in parts:
         if kind in _REPEATS and _unbounded(value) and _ambiguous(value[2]):
             return True
-        if any(_nested(inner) for inner in _inside(kind, value)):
+        if any(_nested(inner) for inner in inside(kind, value)):
             return True
     return False
 
 
 def _unbounded(value: Any) -> bool:
     return value[1] is _constants.MAXREPEAT or value[1] >= MANY
-
-
-def _inside(kind: Any, value: Any) -> Iterator[Any]:
-    """The sequences that a part of a pattern is made of."""
-    if kind in _REPEATS:
-        yield value[2]
-    elif kind is _constants.SUBPATTERN:
-        yield value[-1]
-    elif kind is _constants.BRANCH:
-        yield from value[1]
-    elif kind in (_constants.ASSERT, _constants.ASSERT_NOT):
-        yield value[1]
 
 
 def _ambiguous(body: Any) -> bool:
@@ -121,17 +120,11 @@ def _ambiguous(body: Any) -> bool:
                 varying.append(value[2])
             elif kind is _constants.SUBPATTERN:
                 stack.append(value[-1])
-            elif kind is _constants.BRANCH and not _apart(value[1]):
+            elif kind is _constants.BRANCH and not apart(value[1]):
                 return True
             elif kind is _constants.BRANCH:
                 varying += [v[2] for b in value[1] for k, v in b if k in _REPEATS]
     return bool(varying) and not any(all(_excludes(v, c) for v in varying) for c in certain)
-
-
-def _apart(branches: Any) -> bool:
-    """Whether the first character tells the alternatives apart."""
-    firsts = [b[0] if len(b) else (None, None) for b in branches]
-    return all(k is _constants.LITERAL for k, _ in firsts) and len({v for _, v in firsts}) == len(firsts)
 
 
 def _excludes(inner: Any, character: int) -> bool:
@@ -158,7 +151,7 @@ def _power(parts: Any) -> bool:
         elif kind is _constants.SUBPATTERN:
             stack.append(iter(tuple(value[-1])))
         elif kind is not _constants.AT:
-            if any(_power(inner) for inner in _inside(kind, value)):
+            if any(_power(inner) for inner in inside(kind, value)):
                 return True
             in_a_row = 0
     return False

@@ -55,7 +55,8 @@ PATTERN = Rule(
     title="A pattern that can hang the loader",
     severity=Severity.HIGH,
     basis=Basis.INTEGRITY,
-    meaning="A field that PEFT uses as a regular expression repeats something that repeats, repeats overlapping alternatives, or repeats anything many times in a row.",
+    meaning="A field that PEFT uses as a regular expression repeats something that repeats, repeats overlapping alternatives, repeats anything many times in a row, "
+    "or otherwise takes more than a million steps for one name.",
     why="PEFT hands it to Python's re for every module of the base, which can take exponential time on it: loading never ends.",
     fix="Replace the pattern with the list of module names.",
     references=(CWE_REGEX, OWASP_CONSUMPTION),
@@ -178,8 +179,10 @@ BROKEN_PATTERN = Rule(
     title="A pattern that cannot be judged",
     severity=Severity.MEDIUM,
     basis=Basis.INTEGRITY,
-    meaning="A field that PEFT uses as a regular expression is none, or refers back to what it matched.",
-    why="PEFT stops at the first; the second can take very long, and no linear engine takes it. Other loaders read such patterns otherwise, or not at all.",
+    meaning="A field that PEFT uses as a regular expression is none, or holds what only Python's engine has (references back, atomic groups, possessive repeats) "
+    "or what engines read in different ways (a set within a set).",
+    why="PEFT stops at the first. Which modules the others name cannot be told without running the pattern in the engine it may have been made to hang, and other loaders "
+    "read them otherwise, or not at all.",
     fix="Replace the pattern with the list of module names.",
     references=(CWE_REGEX, CWE_INTERPRETATION),
 )

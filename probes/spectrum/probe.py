@@ -16,6 +16,7 @@ from scanner.delta.coherence import Coherence, coherences
 from scanner.delta.deferred import Deferred
 from scanner.delta.family import deviations, layer
 from scanner.delta.heads import HeadShare, head_shares
+from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.measure import ModuleStatistics
 from scanner.delta.stream import each
 from scanner.files.text import printable
@@ -66,7 +67,7 @@ EXTREME = Rule(
     title="The delta is larger than trained weights are",
     severity=Severity.MEDIUM,
     basis=Basis.STATISTIC,
-    meaning=f"At least one module's delta turns white input of unit variance into outputs of a root mean square of {LARGEST_GAIN:g} or more.",
+    meaning=f"At least one module's delta turns white input of unit variance into outputs of a root mean square of {LARGEST_GAIN:g} or more, biases that it adds included.",
     why="Trained layers stay near 1. A delta this strong drowns what the base computes: a mistaken alpha, a diverged run, or a payload.",
     fix="Ask for the training recipe; compare lora_alpha and rank with it.",
     references=(ATLAS_ERODE_INTEGRITY, OWASP_POISONING),
@@ -120,7 +121,7 @@ class SpectrumProbe:
             yield _heads(heads)
         yield from _measurements(found, relative, foreign)
         yield from outliers(far, found)
-        yield from _strong(found, relative)
+        yield from _strong(found, relative, modules)
         yield from _sharing(shared, subject.base is not None)
         yield from magnitudes(modules)
         yield Coverage(
@@ -219,7 +220,7 @@ def _measurements(found: Sequence[ModuleStatistics], relative: Sequence[float | 
         yield Finding(rule=EMPTY.id, message=f"all {len(found)} modules have a delta of zero", severity=EMPTY.severity)
 
 
-def _strong(found: Sequence[ModuleStatistics], relative: Sequence[float | None]) -> Iterator[Finding]:
+def _strong(found: Sequence[ModuleStatistics], relative: Sequence[float | None], modules: Sequence[ModuleDelta]) -> Iterator[Finding]:
     large = [(r, m.module) for m, r in zip(found, relative, strict=True) if r is not None and r >= DOMINATES]
     if large:
         worst, module = max(large)
@@ -229,7 +230,8 @@ def _strong(found: Sequence[ModuleStatistics], relative: Sequence[float | None])
             severity=DOMINATING.severity,
             location=Location(item=printable(module, 120)),
         )
-    strong = [(m.gain, m.module) for m in found if m.gain >= LARGEST_GAIN]
+    gains = [float(np.hypot(m.gain, _bias(d))) for m, d in zip(found, modules, strict=True)]
+    strong = [(g, m.module) for g, m in zip(gains, found, strict=True) if g >= LARGEST_GAIN]
     if strong:
         worst, module = max(strong)
         yield Finding(
@@ -238,6 +240,12 @@ def _strong(found: Sequence[ModuleStatistics], relative: Sequence[float | None])
             severity=EXTREME.severity,
             location=Location(item=printable(module, 120)),
         )
+
+
+def _bias(delta: ModuleDelta) -> float:
+    """Root mean square of the bias that a module's delta adds to its outputs."""
+    values = delta.bias
+    return 0.0 if values is None else abs(delta.scale) * float(np.sqrt(np.square(values.astype(np.float64)).mean()))
 
 
 def _sharing(shared: Sequence[Coherence], asked: bool) -> Iterator[Finding]:

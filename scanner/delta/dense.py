@@ -20,6 +20,8 @@ class Dense(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Stored, ...]
     addition: Callable[[Array | None], Array]
     """What is added, (out_features, in_features), computed from W where `exact` is false."""
+    scale: float = 1.0
+    """What the configuration multiplies the addition by, which it holds already."""
     exact: bool = True
     parameter: str = "weight"
 

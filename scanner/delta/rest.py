@@ -57,7 +57,7 @@ def _plain(reading: Reading, name: str, bare: str) -> None:
     if not module or missing or _OWN.search(bare):
         reading.stray(name, bare, Role.OTHER)
         return
-    role = _role(reading, module, parameter)
+    role = _role(reading, module, parameter, wrapped)
     tensor = reading.take(name)
     if tensor is None:
         reading.stray(name, bare, role)
@@ -81,17 +81,25 @@ def _common(module: str, parameter: str) -> bool:
     return parameter in ("weight", "bias") and _MODULES.search(module) is not None
 
 
-def _role(reading: Reading, module: str, parameter: str) -> Role:
+def _role(reading: Reading, module: str, parameter: str, wrapped: bool | None) -> Role:
     task = reading.raw.get("task_type")
     if module.split(".")[0] in HEADS and (task in HEAD_TASKS or (task is None and reading.targets.saves(module))):
         return Role.HEAD
     if reading.targets.saves(module):
         return Role.SAVED_MODULE
-    if parameter == "bias" and str(reading.raw.get("bias")).endswith(("all", "_only")):
+    if parameter == "bias" and _trains_bias(reading, module, wrapped):
         return Role.BIAS
     if module.split(".")[-1] in EMBEDDINGS and parameter == "weight":
         return Role.EMBEDDING
     return Role.BASE_WEIGHT
+
+
+def _trains_bias(reading: Reading, module: str, wrapped: bool | None) -> bool:
+    """Whether the configuration says that the bias of `module` was trained: all are, or only those of the modules that have a layer of PEFT around them."""
+    said = str(reading.raw.get("bias"))
+    if not said.endswith("_only"):
+        return said == "all"
+    return bool(wrapped) or (wrapped is None and any(c.module == module for c in reading.changes))
 
 
 def _against(base: Base, module: str, parameter: str, tensor: Stored, role: Role) -> Role:

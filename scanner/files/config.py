@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import re2
 
 from scanner.errors import UnreadableAdapter
 from scanner.files.inventory import inside
+from scanner.files.pattern import Pattern, Unjudged, matcher
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
 
@@ -42,14 +42,14 @@ class AdapterConfig(msgspec.Struct, frozen=True):
     modules_to_save: list[str] | None = None
 
     def rank(self, module: str) -> int:
-        """The rank that the configuration gives `module`. Raises ValueError for a pattern RE2 does not take."""
+        """The rank that the configuration gives `module`. Raises ValueError for a pattern that cannot be judged."""
         return int(_pattern(self.rank_pattern, module, self.r))
 
     def scaling(self, module: str) -> float:
         r"""What PEFT multiplies B @ A by for `module`: alpha / r, or alpha / sqrt(r) for rsLoRA.
 
-        Patterns match as PEFT matches them, `(.*\.)?(key)$` from the start of the module's name, but in RE2,
-        which is linear in the text. Raises ValueError for a pattern RE2 does not take, or a rank below 1.
+        Patterns match as PEFT matches them, `(.*\.)?(key)$` from the start of the module's name (scanner/files/pattern.py).
+        Raises ValueError for a pattern that cannot be judged, or a rank below 1.
         """
         rank = self.rank(module)
         alpha = _pattern(self.alpha_pattern, module, self.lora_alpha)
@@ -60,20 +60,17 @@ class AdapterConfig(msgspec.Struct, frozen=True):
 
 def _pattern(patterns: dict[str, Any] | None, module: str, otherwise: float) -> float:
     for key, value in (patterns or {}).items():
-        if _compiled(key).match(module):
+        if _keyed(key).match(module):
             return value  # type: ignore[no-any-return]
     return otherwise
 
 
 @lru_cache(maxsize=2 * MOST_PATTERNS)
-def _compiled(key: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 1 << 20
+def _keyed(key: str) -> Pattern:
     try:
-        return re2.compile(rf"(.*\.)?({key})$", options)
-    except (re2.error, UnicodeError):
-        raise ValueError(f"the pattern {printable(key, 80)!r} is not a plain regular expression") from None
+        return matcher(rf"(.*\.)?({key})$")
+    except Unjudged as error:
+        raise ValueError(f"the pattern {printable(key, 80)!r} {error}") from None
 
 
 class ConfigFile(msgspec.Struct, frozen=True):

@@ -76,3 +76,49 @@ def test_an_adapter_of_vectors_alone_can_pass(tmp_path: Path) -> None:
     result = scan(adapter(tmp_path / "a", weights, **config))
     assert result.scope.adapter.method == "IA3"
     assert result.verdict.outcome is not Outcome.INCOMPLETE, result.verdict.headline
+
+
+def filled(value: float, *shape: int) -> np.ndarray[Any, Any]:
+    return np.full(shape, value, np.float32)
+
+
+HADAMARD = {f"{FIRST}.hada_w{i}_{c}": filled(0.1, *((8, 4) if c == "a" else (4, 8))) for i in (1, 2) for c in "ab"}
+BEYOND: dict[str, tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]] = {
+    "factors": ({f"{FIRST}.ia3_l": filled(1e6, 8, 1)}, {"peft_type": "IA3"}),
+    "factors of zero": ({f"{FIRST}.ia3_l": filled(0, 8, 1)}, {"peft_type": "IA3"}),
+    "negative factors": ({f"{FIRST}.ia3_l": filled(-1, 1, 8)}, {"peft_type": "IA3"}),
+    "a shift": ({f"{FIRST}.beft_bias": filled(100, 8)}, {"peft_type": "BEFT"}),
+    "a norm": ({"base_model.model.model.norm.ln_tuning_layers.weight": filled(1e6, 8)}, {"peft_type": "LN_TUNING", "target_modules": ["norm"]}),
+    "virtual tokens": ({"prompt_embeddings": filled(1e6, 4, 8)}, {"peft_type": "PROMPT_TUNING", "target_modules": None}),
+    "a bias": (tensors() | {"base_model.model.lm_head.bias": filled(1e6, 8)}, {"bias": "all"}),
+    "a Kronecker product": ({f"{FIRST}.lokr_w1": filled(30, 2, 4), f"{FIRST}.lokr_w2": filled(30, 4, 2)}, {"peft_type": "LOKR", "r": 2, "alpha": 2}),
+    "a Hadamard product": (HADAMARD, {"peft_type": "LOHA", "r": 4, "alpha": 1e6}),
+    "diagonals of shared factors": (
+        {
+            f"{FIRST}.vera_lambda_b": filled(1e6, 8),
+            f"{FIRST}.vera_lambda_d": filled(0.1, 2),
+            "base_model.vera_A": noise(2, 8),
+            "base_model.vera_B": noise(8, 2),
+        },
+        {"peft_type": "VERA", "r": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_what_no_training_reaches_is_told_without_a_base(name: str, tmp_path: Path) -> None:
+    weights, config = BEYOND[name]
+    (found,) = raised(ChangesProbe(), adapter(tmp_path / "a", weights, **config))
+    assert (found.rule, found.severity) == ("change-extreme", "medium")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_trained_values_are_not_extreme(name: str, tmp_path: Path) -> None:
+    weights, config = METHODS[name]
+    assert raised(ChangesProbe(), adapter(tmp_path / "a", weights, **config)) == []
+
+
+@pytest.mark.parametrize("value", [0.01, 100.0])
+def test_biases_as_large_as_those_of_published_bases_are_not_extreme(value: float, tmp_path: Path) -> None:
+    weights = tensors() | {"base_model.model.lm_head.bias": filled(value, 8)}
+    assert raised(ChangesProbe(), adapter(tmp_path / "a", weights, bias="all")) == []

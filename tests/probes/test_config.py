@@ -47,6 +47,14 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("config-pattern-broken", "medium", {"target_modules": "(q_proj"}),
     ("config-pattern-broken", "medium", {"target_modules": "[*+-z"}),
     ("config-pattern-broken", "medium", {"target_modules": r"(.*)_\1|.*q_proj"}),
+    ("config-pattern-broken", "medium", {"target_modules": r".*(q|v)_proj|.*[[:alpha:]]own_proj"}),
+    ("config-pattern-broken", "medium", {"target_modules": r"(?>.*)_proj|.*q_proj"}),
+    ("config-pattern-broken", "medium", {"exclude_modules": r"x++y"}),
+    ("config-pattern-broken", "medium", {"rank_pattern": {"(?i)q": 4}}),
+    ("config-pattern-broken", "medium", {"modules_to_save": ["(x"]}),
+    ("config-pattern", "high", {"target_modules": ".?" * 40 + "!|.*_proj"}),
+    ("config-pattern", "high", {"exclude_modules": ".?" * 40 + "!"}),
+    ("config-pattern", "high", {"alpha_pattern": {".?" * 40 + "!": 4}}),
     ("config-imports", "medium", {"trust_remote_code": True}),
     ("base-revision", "low", {"revision": "refs/pr/7"}),
     ("base-revision", "medium", {"revision": "../../main"}),
@@ -56,6 +64,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("config-scaling", "medium", {"lora_alpha": 0}),
     ("config-scaling", "medium", {"alpha_pattern": {"layers.1.self_attn.q_proj": 1000}}),
     ("config-scaling", "medium", {"alpha_pattern": {r"layers\.[1-3]\..*": 1000}}),
+    ("config-scaling", "medium", {"alpha_pattern": {".{,99}_proj": 8000}}),
     ("config-conditional", "medium", {"alora_invocation_tokens": [1, 2]}),
     ("config-conditional", "medium", {"trainable_token_indices": [7]}),
     ("config-tensors", "medium", {"r": 4}),
@@ -109,6 +118,21 @@ def test_other_methods_are_held_to_the_same(rule: str, config: dict[str, Any], t
     folder = adapter(tmp_path / "a")
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "org/tiny"} | config))
     assert ids(raised(ConfigProbe(), folder)) == {rule}
+
+
+@pytest.mark.parametrize("more", [{"alpha": 10**6}, {"alpha": 4, "alpha_pattern": {".{,99}q_proj": 10**6}}], ids=str)
+@pytest.mark.parametrize("kind", ["LOHA", "LOKR"])
+def test_the_scaling_of_other_methods_is_told(kind: str, more: dict[str, Any], tmp_path: Path) -> None:
+    import numpy as np
+
+    side, name = np.full((4, 4), 0.01, np.float32), "base_model.model.model.layers.0.self_attn.q_proj"
+    parts = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b") if kind == "LOHA" else ("lokr_w1", "lokr_w2")
+    folder = adapter(tmp_path / "a", {f"{name}.{p}": side for p in parts})
+    written = {"peft_type": kind, "r": 4, "base_model_name_or_path": "org/tiny", "target_modules": ["q_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(written | more))
+    assert ids(raised(ConfigProbe(), folder)) == {"config-scaling"}
+    (folder / "adapter_config.json").write_text(json.dumps(written | {"alpha": 16}))
+    assert raised(ConfigProbe(), folder) == []
 
 
 def test_the_known_fields_are_those_of_the_installed_peft() -> None:
@@ -191,10 +215,15 @@ def test_a_hostile_pattern_is_judged_in_time(pattern: str, tmp_path: Path) -> No
 HANGING = [
     r"(a+)+b", r"((a+))+b", r"(\w+\.?)*!", r"([a-z_0-9]+\.?)+!", r"(ab|a(b)?)*c", r"(?:(?:a{2,})x?){3,}!", r"(.*)*!", r"(.*a){30}!", r"(a|a)*!", r"(a|b|ab)*!",
     r"(\w*_?)*!", r"(?=(a+)+b)a", r".*.*.*.*.*.*.*.*!", r"([^!]*[^!]*)*!", r"(a?a?)*!", r"(\w+\w)+!",
+    ".?" * 40 + "!|.*_proj", r"(?:.?.?.?.?.?){7}!|.*_proj", r"(?>(?:\w+\.?)+!)|.*_proj", r"(?:(?:\w+\.?)+!)?+.*_proj", "(?:.|..)" * 30 + "!", r"(?:.{0,7}){7}!",
+    r"(?:(?:.|.)(?:.|.)(?:.|.)(?:.|.)(?:.|.)){6}!|.*_proj", r"model\.odd\.part\.(?:[a-z]?){40}!|.*q", r"(?=(?:.?){40}!).*", r"(?i:A?a?){30}!", r"(?i)(?:[a-z]+A)*!",
 ]  # fmt: skip
 LINEAR = [
     r".*\.(q|k|v)_proj", r"(\w+\.)*q_proj", r"([a-z]+\d+\.)*x", r"(?:self_attn|mlp)+", r"(?:(?:ab|cd)e)*", r"model\.layers\.\d+\..*", r"(?:.*\.)?(?:x)$", r"(abc)*", r"[a-z]+_proj",
-    r".*?(a|b).*?(c|d).*?(e|f).*?(g|h).*", r"(?:x{1,3}\.)*y",
+    r".*?(a|b).*?(c|d).*?(e|f).*?(g|h).*", r"(?:x{1,3}\.)*y", r"^(language_model|visual.merger)(?!.*(lm_head|output|emb|wte|shared)).*", r".*\..*\..*\..*q_proj",
+    r"^(?!.*patch_embed).*(?:down_proj|o_proj|gate_proj|k_proj|up_proj|q_proj|v_proj|qkv|proj|fc1|fc2).*", r"(?=.*\.language_model\.)(?=.*\.(?:up_proj|k_proj)).*",
+    r"(?:.*?(?:vision|image|language|text).*?(?:self_attn|attention|mlp|ffn|dense).*?(?:k_proj|v_proj|q_proj|out_proj|fc1|fc2|proj).*?)|(?:\bmodel\.layers\.[\d]{1,}\.mlp)",
+    "(?:" + "|".join(f"model.layers.{i}.self_attn.{c}_proj" for i in range(60) for c in "qkvo") + ")",
 ]  # fmt: skip
 
 

@@ -141,3 +141,39 @@ def test_a_bias_that_is_not_declared_and_factors_without_weight_are_ignored_and_
     (found,) = raised(LoadingProbe(), adapter(tmp_path / "a", tensors() | names))
     assert (found.rule, len(found.details)) == ("tensor-ignored", 2)
     assert raised(LoadingProbe(), adapter(tmp_path / "b", tensors() | {f"{FIRST}.modules_to_save.lora_A.weight": SMALL})) == []
+
+
+Q = f"{FIRST}.base_layer.bias"
+BIASES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "of an adapted module": (Q, {"bias": "lora_only"}, "bias-trained"),
+    "of an adapted module, whichever those are": (Q, {"bias": "lora_only", "target_modules": "All-Linear"}, "bias-trained"),
+    "of another module": ("base_model.model.lm_head.bias", {"bias": "lora_only"}, "base-overwrite"),
+    "of another module, whichever are adapted": ("base_model.model.lm_head.bias", {"bias": "lora_only", "target_modules": "all-linear"}, "base-overwrite"),
+    "under a word of the author's": ("base_model.model.lm_head.bias", {"bias": "x_only"}, "base-overwrite"),
+    "under a word that ends like one": ("base_model.model.lm_head.bias", {"bias": "overall"}, "base-overwrite"),
+    "of any module": ("base_model.model.lm_head.bias", {"bias": "all"}, "bias-trained"),
+}
+
+
+@pytest.mark.parametrize("name", BIASES)
+def test_a_bias_was_trained_where_peft_would_have_saved_it(name: str, tmp_path: Path) -> None:
+    tensor, config, rule = BIASES[name]
+    folder = adapter(tmp_path / "a", tensors() | {tensor: np.ones(8, np.float32)}, **config)
+    assert ids(raised(LoadingProbe(), folder)) == {rule}
+
+
+def test_every_linear_module_is_asked_for_in_any_case(tmp_path: Path) -> None:
+    assert raised(LoadingProbe(), adapter(tmp_path / "a", target_modules="All-Linear")) == []
+
+
+OTHERWISE: dict[str, tuple[str, str]] = {
+    "a quantifier of Python's alone": (r".*q_proj|.{,99}down_proj", "down_proj.base_layer.weight"),
+    "a class of RE2's alone": (r".*q_proj|.*[[:alpha:]]own_proj", "down_proj.weight"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_pattern_that_engines_read_otherwise_hides_no_overwrite(name: str, tmp_path: Path) -> None:
+    pattern, tensor = OTHERWISE[name]
+    folder = adapter(tmp_path / "a", tensors() | {f"base_model.model.model.layers.0.mlp.{tensor}": SMALL}, target_modules=pattern)
+    assert "base-overwrite" in ids(raised(LoadingProbe(), folder))

@@ -121,3 +121,10 @@ def test_magnitudes_that_no_training_leaves_are_told_without_a_base(factor: floa
     weights = {k: v * np.float32(0.1) for k, v in tensors().items()}
     found = ids(raised(SpectrumProbe(), adapter(tmp_path / "a", weights | lengths, use_dora=True)))
     assert ("dora-magnitude" in found) is told
+
+
+@pytest.mark.parametrize(("value", "rules"), [(1e6, {"delta-extreme"}), (0.01, set())])
+def test_a_bias_that_the_delta_adds_counts_to_its_strength(value: float, rules: set[str], tmp_path: Path) -> None:
+    weights = tensors()
+    weights |= {n.replace("lora_B.weight", "lora_B.bias"): np.full(len(v), value, np.float32) for n, v in weights.items() if "lora_B" in n}
+    assert ids(raised(SpectrumProbe(), adapter(tmp_path / "a", weights, lora_bias=True))) == rules

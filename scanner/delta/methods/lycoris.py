@@ -50,7 +50,8 @@ def loha(reading: Reading) -> None:
         if rank * (out + inputs) < out * inputs:
             reading.changes.append(ModuleDelta(module=module, a=_pairs(w1b.transposed, w2b.transposed).transposed, b=_pairs(w1a, w2a), scale=scale))
         else:
-            reading.changes.append(Dense(module=module, shape=(out, inputs), parts=(w1a, w1b, w2a, w2b), addition=_hadamard(w1a, w1b, w2a, w2b, scale)))
+            addition = _hadamard(w1a, w1b, w2a, w2b, scale)
+            reading.changes.append(Dense(module=module, shape=(out, inputs), parts=(w1a, w1b, w2a, w2b), addition=addition, scale=scale))
 
 
 def _pairs(first: Stored, second: Stored) -> Stored:

@@ -27,6 +27,11 @@ CONFIGS: list[dict[str, Any]] = [
     {"target_modules": ["q_proj", "k_proj"], "layers_to_transform": 1, "layers_pattern": "layers"},
     {"target_modules": ["q_proj"], "layers_to_transform": [1], "layers_pattern": ["block", "layers"]},
     {"target_modules": ["q_proj", "score", "dense"], "modules_to_save": ["score", "layers.0"]},
+    {"target_modules": r".*(q_proj|v_proj)|.{,99}down_proj"},
+    {"target_modules": ["q_proj", "k_proj"], "layers_to_transform": [1], "layers_pattern": "(lay)(ers)"},
+    {"target_modules": ["q_proj", "k_proj"], "layers_to_transform": [1], "layers_pattern": ""},
+    {"target_modules": "(?i).*Q_PROJ"},
+    {"target_modules": "q_proj", "exclude_modules": r".{,3}q_proj"},
 ]
 
 
@@ -39,7 +44,18 @@ def test_a_module_is_covered_when_peft_says_so(config: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{}, {"target_modules": None}, {"target_modules": "all-linear"}, {"target_modules": "(?=q)q_proj"}, {"target_modules": {}}], ids=str
+    "config",
+    [
+        {},
+        {"target_modules": None},
+        {"target_modules": "all-linear"},
+        {"target_modules": "All-Linear"},
+        {"target_modules": "(?=q)q_proj"},
+        {"target_modules": r".*(q|v)_proj|.*[[:alpha:]]own_proj"},
+        {"target_modules": "a)|(?:b"},
+        {"target_modules": {}},
+    ],
+    ids=str,
 )
 def test_what_depends_on_the_model_or_cannot_be_matched_is_unknown(config: dict[str, Any]) -> None:
     assert Targets(config).covers("model.q_proj") is None

@@ -94,7 +94,9 @@ def test_a_pipe_does_not_hang_the_scan(tmp_path: Path) -> None:
         {"alpha_pattern": {"(q_proj": 1}},
         {"alpha_pattern": {"(?=q)q_proj": 1}},
         {"alpha_pattern": {"(a{1000}){1000}": 1}},
-        {"alpha_pattern": {"\ud800": 1}},
+        {"alpha_pattern": {"(?>q)_proj": 1}},
+        {"alpha_pattern": {"q++_proj": 1}},
+        {"alpha_pattern": {".*[[:alnum:]]_proj": 8, ".*_proj": 8000}},
     ],
     ids=str,
 )
