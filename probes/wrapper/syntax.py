@@ -140,7 +140,7 @@ def _once(question: Callable[[_Reader, nodes.Node], T]) -> Callable[[_Reader, no
         if (known := self._known.get(key)) is None:
             self._budget.spend()
             known = self._known[key] = question(self, node)
-        return known  # type: ignore[no-any-return]
+        return known
 
     return asked
 

@@ -213,7 +213,7 @@ def parts(value: Any) -> Iterator[Any]:
         part = stack.pop()
         yield part
         if isinstance(part, Namespace):
-            part = part._Namespace__attrs  # type: ignore[attr-defined]
+            part = part._Namespace__attrs
         if isinstance(part, dict):
             stack += [*part, *part.values()][:MOST_PARTS]
         elif isinstance(part, list | tuple | KeysView | ValuesView | ItemsView):
@@ -237,7 +237,7 @@ def text(value: Any) -> str:
     if isinstance(value, MethodType) and isinstance(value.__self__, Watched):
         return f"<built-in method {value.__name__} of str object at {id(value):#x}>"
     found = watched_in(value)
-    return str(value) if found is None else found._like(str(value))  # type: ignore[no-any-return]
+    return str(value) if found is None else found._like(str(value))
 
 
 def made_of(result: Any, given: Iterable[Any]) -> Any:
