@@ -45,8 +45,8 @@ class WrapperProbe:
         for folder in _folders(subject.adapter.files):
             yield from tokenizer.compare(root, folder, base)
         yield from generation.compare(root, regular, base)
-        seen = sorted({t.file for t in found} | {p for p in regular if p.rsplit("/", 1)[-1] in (generation.FILE, *tokenizer.FILES)})
-        more = len({t.text for t in found}) - rendering.MOST
+        seen = sorted({t.file for t in found} | {p for p in regular if (name := p.rsplit("/", 1)[-1]) == generation.FILE or tokenizer.is_tokenizer(name)})
+        more = min(len({t.text for t in found}), template.MOST_READ) - rendering.MOST
         yield Coverage(
             probe=self.id,
             what="chat template, tokenizer and generation settings" + ("" if base else ", without a base to compare with"),
@@ -61,7 +61,7 @@ def _folders(files: tuple[File, ...]) -> list[list[str]]:
     """Tokenizer files by the folder they lie in; folders with the same files, as checkpoints have them, once."""
     found: dict[str, list[File]] = {}
     for file in files:
-        if file.sha256 and PurePosixPath(file.path).name in tokenizer.FILES:
+        if file.sha256 and tokenizer.is_tokenizer(PurePosixPath(file.path).name):
             found.setdefault(str(PurePosixPath(file.path).parent), []).append(file)
     once = {tuple((PurePosixPath(f.path).name, f.sha256) for f in some): some for _, some in sorted(found.items(), reverse=True)}
     return [[f.path for f in some] for some in sorted(once.values(), key=lambda some: some[0].path)]

@@ -71,7 +71,7 @@ EXHAUSTS = Rule(
     title="The chat template does not end, or writes without bound",
     severity=Severity.HIGH,
     basis=Basis.INTEGRITY,
-    meaning="An ordinary conversation took more than the time, memory or length a prompt can need.",
+    meaning="An ordinary conversation took more than the time, memory or length a prompt can need, or the template is too tangled to be read.",
     why="Every request to a server that uses this template would stop it.",
     fix="Do not load the tokenizer from this folder.",
     references=(OWASP_CONSUMPTION,),
@@ -96,6 +96,8 @@ UNKNOWN = Rule(
     why="Many honest adapters carry a copy of the base's template.",
     fix="Scan with --base.",
 )
+MOST_READ = 64
+"""Different templates; folders hold five or so."""
 RULES = (CHANGED, CONDITIONAL, UNSTEADY, ESCAPE, EXHAUSTS, INSTRUCTS, UNKNOWN)
 
 
@@ -105,20 +107,24 @@ class _Judged(msgspec.Struct):
     problem: str
     reading: Reading | None
     rendered: Rendered | None = None
+    endless: bool = False
+    """Whether reading it was given up."""
 
 
 def judge(found: list[Template], theirs: list[Template] | None, tokens: dict[str, str]) -> Iterator[Finding]:
     """Findings for each of `found`, compared with the base's templates `theirs` where there is a base.
 
-    At most rendering.MOST different texts are rendered, the base's among them. Raises rendering.Unavailable, after what was read from the trees,
+    At most MOST_READ different texts are read, and at most rendering.MOST rendered, the base's among them. Raises rendering.Unavailable, after what was read from the trees,
     when none could be.
     """
     known = {t.text.strip() for t in theirs or ()}
     new = [t for t in found if t.text.strip() not in known]
     if not new:
         return
-    judged = {t.text: _read(t.text) for t in new}
-    own = {t.name: _read(t.text) for t in theirs or ()}
+    own = {t.name: _read(t.text, syntax.Budget()) for t in theirs or ()}
+    budget, judged = syntax.Budget(), dict[str, _Judged]()
+    for text in dict.fromkeys(t.text for t in new):
+        judged[text] = _read(text, budget) if len(judged) < MOST_READ else _Judged(f"more than {MOST_READ} different templates", None)
     renderable = [text for text, j in judged.items() if j.reading and not j.reading.escapes and (theirs or not j.reading.reactions)]
     of_base = [t for t in theirs or () if t.name in {n.name for n in new} | {"default"}][:2]
     texts = [*(t.text for t in of_base), *renderable]
@@ -139,11 +145,16 @@ def judge(found: list[Template], theirs: list[Template] | None, tokens: dict[str
         raise unavailable
 
 
-def _read(text: str) -> _Judged:
+def _read(text: str, budget: syntax.Budget) -> _Judged:
+    """What the tree of `text` shows; one that spends more than half of it alone is no honest one."""
     if len(text) > LARGEST_TEMPLATE:
         return _Judged(f"over {LARGEST_TEMPLATE:,} characters", None)
+    whole = budget.left
     try:
-        return _Judged("", syntax.read(text))
+        return _Judged("", syntax.read(text, budget))
+    except syntax.TooMuch:
+        alone = whole > syntax.MOST_STEPS // 2
+        return _Judged("it takes too many steps to read" if alone else "other templates took the time to read it", None, endless=alone)
     except ValueError as error:
         return _Judged(printable(error, 120), None)
 
@@ -176,6 +187,8 @@ def _one(template: Template, mine: _Judged, base: Template | None, theirs: _Judg
         if prose:
             shown = printable(prose[0], 160)
             yield finding(INSTRUCTS, f"{file} writes {len(prose)} sentences, first: {shown}", prose, None if base else Severity.LOW)
+    if mine.endless:
+        yield finding(EXHAUSTS, f"{file}: reading it took more than {syntax.MOST_STEPS:,} steps")
     if rendered and rendered.exceeded:
         yield finding(EXHAUSTS, f"{file}: rendering took more than {printable(rendered.exceeded, 120)}")
     problem = mine.problem or (printable(rendered.problem, 120) if rendered else "")

@@ -14,6 +14,7 @@ import msgspec
 from probes.config.base import leads_away
 from probes.config.patterns import LONGEST, can_hang
 from probes.wrapper.sources import head, settings, settings_and_repeats
+from probes.wrapper.steps import losses, plain, rewrites
 from scanner.files.strict_json import BadJson, load_object
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
@@ -38,10 +39,13 @@ OTHER_FILES = ("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spie
 """What older or other tokenizers are made of: compared byte for byte."""
 SETTINGS_FILES = ("tokenizer_config.json", "special_tokens_map.json", "processor_config.json", "preprocessor_config.json", "added_tokens.json", "vocab.json")
 FILES = {FILE, *OTHER_FILES, *SETTINGS_FILES}
+_VERSION = re.compile(r"tokenizer\.(.*)\.json")
+"""Names of tokenizers for one version of transformers and later ones, as transformers looks for them."""
 MOST_SHOWN = 40
 FEW = 0.05
 """A tokenizer with at most this share of its tokens moved was edited; with more, it is another one."""
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+MORE_SPECIAL = ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens")
 HARMLESS = {"pad_token", "unk_token", "mask_token"}
 PLACES = ("name_or_path", "tokenizer_file", "vocab_file", "merges_file", "special_tokens_map_file", "tokenizer_name_or_path")
 CODE = ("auto_map", "custom_pipelines")
@@ -74,7 +78,8 @@ REWRITES = Rule(
     severity=Severity.HIGH,
     basis=Basis.INTEGRITY,
     meaning="A step of the tokenizer replaces, removes or adds words before the model reads them, or after it wrote them.",
-    why="What the user wrote is then not what the model reads. Honest steps treat blanks, accents and quotation marks, not words.",
+    why="What the user wrote is then not what the model reads. Honest steps treat blanks, accents and quotation marks, not words. "
+    "Cutting every text to a few tokens, or splitting words at random, counts less: a training script can leave that behind.",
     fix="Do not load the tokenizer from this folder; use the base's.",
     references=(ATLAS_TRIGGER, OWASP_POISONING),
 )
@@ -142,7 +147,6 @@ PLACE = Rule(
 RULES = (CHANGED, REMAPPED, REWRITES, CONFLICT, SPECIALS, IMPORTS, UNREADABLE, SLOW, PLACE)
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_CLASSES = re.compile(r"\\[pP]\{[^}]*\}|\\[A-Za-z]|\[:[a-z]+:\]|\(\?[a-zA-Z]+[:)]|'?\(?(?:'?(?:s|t|re|ve|m|ll|d)\|?)+\)?")
 _PROPERTY = re.compile(r"\\[pP]\{[^}]{1,40}\}|\\[pP][A-Z]")
 _PADDING = re.compile(r"\W*(?:pad|padding|unk|mask|pad_token)\W*", re.IGNORECASE)
 _CONTROL = re.compile(r"^\W.*\W$|^\W*$")
@@ -165,6 +169,13 @@ class Tokens(msgspec.Struct, frozen=True):
     """Tokens with a number below 0."""
     words: tuple[str, ...] = ()
     """Ordinary words of the vocabulary that are declared special, so that they vanish from what the model wrote."""
+    losses: tuple[str, ...] = ()
+    """Settings that leave hardly anything of a text, make it endlessly long, or split it at random."""
+
+
+def is_tokenizer(name: str) -> bool:
+    """Whether loaders of tokenizers read a file of this name."""
+    return name in FILES or _VERSION.search(name) is not None
 
 
 def compare(root: Path, paths: Iterable[str], base: Path | None) -> Iterator[Finding]:
@@ -181,6 +192,13 @@ def compare(root: Path, paths: Iterable[str], base: Path | None) -> Iterator[Fin
         for name in OTHER_FILES:
             if name in present and (base / name).is_file() and not _equal(root / present[name], base / name):
                 yield _finding(CHANGED, present[name], f"{name} is not the base's")
+    for name in sorted(n for n in present if n not in FILES):
+        other, problem = _opened(root / present[name])
+        if problem:
+            yield _finding(UNREADABLE, present[name], f"{name}: {problem}")
+        of_base = base / (name if (base / name).is_file() else FILE) if base else None
+        if of_base is None or not _equal(root / present[name], of_base):
+            yield from _tokenizer(present[name], other, _open(of_base) if of_base else None, False)
     yield from _settings(root, present, base, mine)
 
 
@@ -189,22 +207,28 @@ def _tokenizer(file: str, mine: Tokens | None, theirs: Tokens | None, expected: 
         if expected:
             yield _finding(CHANGED, file, f"{FILE} cannot be read as the base's can")
         return
-    rewrites = [r for r in mine.rewrites if theirs is None or r not in theirs.rewrites]
-    if rewrites:
-        yield _finding(REWRITES, file, f"{FILE}: {printable(rewrites[0], 200)}", rewrites)
+    rewritten = [r for r in mine.rewrites if theirs is None or r not in theirs.rewrites]
+    if rewritten:
+        yield _finding(REWRITES, file, f"{PurePosixPath(file).name}: {printable(rewritten[0], 200)}", rewritten)
+    lost = [x for x in mine.losses if theirs is None or x not in theirs.losses]
+    if lost:
+        yield _finding(REWRITES, file, f"{PurePosixPath(file).name}: {printable(lost[0], 200)}", lost, Severity.MEDIUM)
     usual = set() if theirs is None else set(theirs.conflicts)
     conflicts = [c for c in mine.conflicts if c not in usual]
     if conflicts:
-        yield _finding(CONFLICT, file, f"{FILE}: {printable(conflicts[0], 200)}", conflicts)
+        yield _finding(CONFLICT, file, f"{PurePosixPath(file).name}: {printable(conflicts[0], 200)}", conflicts)
     words = [w for w in mine.words if theirs is None or w not in theirs.words]
     if words:
-        yield _finding(SPECIALS, file, f"{FILE}: the ordinary word {printable(repr(words[0]), 60)} is declared a special token", words)
+        yield _finding(SPECIALS, file, f"{PurePosixPath(file).name}: the ordinary word {printable(repr(words[0]), 60)} is declared a special token", words)
     if mine.negative:
-        yield _finding(UNREADABLE, file, f"{FILE}: {printable(repr(mine.negative[0]), 80)} has a number below 0", mine.negative)
+        yield _finding(UNREADABLE, file, f"{PurePosixPath(file).name}: {printable(repr(mine.negative[0]), 80)} has a number below 0", mine.negative)
     slow = [p for p in mine.slow if theirs is None or p not in theirs.slow]
     if slow:
-        yield _finding(SLOW, file, f"{FILE}: {printable(slow[0], 160)}", slow)
+        yield _finding(SLOW, file, f"{PurePosixPath(file).name}: {printable(slow[0], 160)}", slow)
     if theirs is None:
+        phrases = _phrases(mine.added)
+        if phrases:
+            yield _finding(CHANGED, file, f"the added token {printable(repr(phrases[0]), 80)} stands for several words", phrases)
         return
     moved = sorted(t for t in mine.ids.keys() & theirs.ids.keys() if mine.ids[t] != theirs.ids[t])
     added, gone = sorted(mine.ids.keys() - theirs.ids.keys()), sorted(theirs.ids.keys() - mine.ids.keys())
@@ -214,7 +238,7 @@ def _tokenizer(file: str, mine: Tokens | None, theirs: Tokens | None, expected: 
     elif moved or added or gone:
         only_padding = not moved and not gone and all(_PADDING.fullmatch(t) for t in added)
         kinds = (("added", added), ("remapped", moved), ("removed", gone))
-        phrases = [t for t in added if len(_WORD.findall(t)) > 1 and not _CONTROL.match(t)]
+        phrases = _phrases(added)
         more = f"; {printable(repr(phrases[0]), 80)} stands for several words" if phrases else ""
         yield _finding(
             CHANGED,
@@ -226,6 +250,11 @@ def _tokenizer(file: str, mine: Tokens | None, theirs: Tokens | None, expected: 
     steps = [f"{name}: {mine.steps[name]}" for name in mine.steps if mine.steps[name] != theirs.steps.get(name)]
     if steps and not moved and not gone:
         yield _finding(CHANGED, file, f"text is prepared or split another way: {printable(steps[0], 120)}", steps)
+
+
+def _phrases(tokens: Iterable[str]) -> list[str]:
+    """Those of `tokens` that stand for several words of a text."""
+    return [t for t in tokens if len(_WORD.findall(t)) > 1 and not _CONTROL.match(t)]
 
 
 def _settings(root: Path, present: dict[str, str], base: Path | None, tokens: Tokens | None) -> Iterator[Finding]:
@@ -255,6 +284,10 @@ def _settings(root: Path, present: dict[str, str], base: Path | None, tokens: To
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         for field in SPECIAL:
             yield from _special(name, field, _text(read.get(name, {}).get(field)), present, usual, tokens)
+        for field in MORE_SPECIAL:
+            value = read.get(name, {}).get(field)
+            for token in list(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())[:MOST_SHOWN]:
+                yield from _special(name, field, _text(token), present, None, tokens)
         if usual and name in read:
             differ = [f for f in HABITS if f in read[name] and f in usual[name] and read[name][f] != usual[name][f]]
             if differ:
@@ -268,7 +301,7 @@ def _special(name: str, field: str, value: str, present: dict[str, str], usual: 
     known = {_text(found.get(field)) for found in (usual or {}).values()} - {""}
     if value in known:
         return
-    ordinary = field in ("eos_token", "bos_token") and not _CONTROL.match(value) and _WORD.fullmatch(value.strip("▁Ġ ")) is not None
+    ordinary = not _CONTROL.match(value) and not _PADDING.fullmatch(value) and _WORD.fullmatch(value.strip("▁Ġ ")) is not None
     if ordinary and (tokens is None or value not in tokens.added):
         yield _finding(SPECIALS, present[name], f"{name}: {field} is the ordinary word {printable(repr(value), 60)}", item=field)
     elif known:
@@ -356,6 +389,13 @@ def _open(path: Path) -> Tokens | None:
     return _opened(path)[0]
 
 
+def names(folder: Path) -> dict[int, str]:
+    """The tokens of the tokenizer.json in `folder` by number; none when there is no such file, or it is a link or cannot be read."""
+    path = folder / FILE
+    found = _open(path) if path.is_file() and not path.is_symlink() else None
+    return {} if found is None else {number: token for token, number in found.ids.items()}
+
+
 def _opened(path: Path) -> tuple[Tokens | None, str]:
     """The tokenizer at `path`, and why it cannot be examined where it is none."""
     try:
@@ -387,12 +427,13 @@ def _tokens(data: dict[str, Any]) -> Tokens | None:
         steps |= {"merges": f"SHA-256 {_digest(joined)}", "scores": scores}
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    rewrites = [r for name in ("normalizer", "pre_tokenizer", "post_processor", "decoder") for r in _rewrites(name, data.get(name))]
     ids = {**vocabulary, **added}
+    names = {number: token for token, number in ids.items()}
     return Tokens(
-        ids, added, steps, (*rewrites, *_put_in(data.get("post_processor"))), tuple(_conflicts(vocabulary, data.get("added_tokens") or [])),
+        ids, added, steps, tuple(dict.fromkeys(rewrites(data, names))), tuple(_conflicts(vocabulary, data.get("added_tokens") or [])),
         tuple(_slow(data)), tuple(t for t, i in ids.items() if i < 0)[:MOST_SHOWN],
-        tuple(t["content"] for t in data.get("added_tokens") or [] if t.get("special") is True and t["content"] in vocabulary and _plain(t["content"])),
+        tuple(t["content"] for t in data.get("added_tokens") or [] if t.get("special") is True and t["content"] in vocabulary and plain(t["content"])),
+        tuple(losses(data)),
     )  # fmt: skip
 
 
@@ -413,25 +454,6 @@ def _conflicts(vocabulary: dict[str, int], added: list[dict[str, Any]]) -> Itera
         names[number] = content
 
 
-def _plain(token: str) -> bool:
-    """Whether a token is an ordinary word, and no sign of a tokenizer, which stand in brackets or in capitals."""
-    return _WORD.fullmatch(token.strip("▁Ġ ")) is not None and token.upper() != token
-
-
-def _put_in(value: Any) -> Iterator[str]:
-    """Ordinary words that the post-processor puts into every text."""
-    stack = [value]
-    while stack:
-        step = stack.pop()
-        if isinstance(step, list):
-            stack += step
-        elif isinstance(step, dict):
-            stack += [v for k, v in step.items() if k != "special_tokens"]
-            name = step["SpecialToken"].get("id") if isinstance(step.get("SpecialToken"), dict) else None
-            if isinstance(name, str) and _plain(name):
-                yield f"post_processor puts {name!r} into every text"
-
-
 def _slow(data: dict[str, Any]) -> Iterator[str]:
     """Patterns that can take very long, as Python's parser reads them; classes of Unicode count as any letter."""
     stack: list[Any] = [data.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")]
@@ -444,30 +466,6 @@ def _slow(data: dict[str, Any]) -> Iterator[str]:
             pattern = step.get("Regex")
             if isinstance(pattern, str) and (len(pattern) > LONGEST or can_hang(_PROPERTY.sub(r"\\w", pattern))):
                 yield pattern[:LONGEST]
-
-
-def _rewrites(part: str, value: Any) -> Iterator[str]:
-    """Steps below `value` that deal in words: replaced, cut out, or put before or after the text."""
-    stack = [value]
-    while stack:
-        step = stack.pop()
-        if isinstance(step, list):
-            stack += step
-        if not isinstance(step, dict):
-            continue
-        stack += [v for k, v in step.items() if k not in ("pattern", "special_tokens")]
-        kind, content = step.get("type"), step.get("content")
-        pattern = step.get("pattern")
-        found = pattern.get("String", pattern.get("Regex", "")) if isinstance(pattern, dict) else pattern
-        looked = _CLASSES.sub("", found) if isinstance(found, str) else ""
-        if kind == "Replace" and (_WORD.search(looked) or (isinstance(content, str) and _WORD.search(content))):
-            yield f"{part} replaces {found!r} by {content!r}"
-        elif kind == "Split" and step.get("behavior") == "Removed" and not step.get("invert") and _WORD.search(looked):
-            yield f"{part} cuts out {found!r}"
-        elif kind == "Prepend" and isinstance(step.get("prepend"), str) and _WORD.search(step["prepend"]):
-            yield f"{part} puts {step['prepend']!r} before the text"
-        elif kind == "Strip" and isinstance(content, str) and _WORD.search(content):
-            yield f"{part} strips {content!r}"
 
 
 def _essence(value: Any) -> Any:

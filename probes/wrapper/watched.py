@@ -6,13 +6,18 @@ template, the comparison itself has to name it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
+from types import MethodType
 from typing import Any, SupportsIndex
+
+from jinja2.utils import Namespace
 
 MOST_NOTES = 200
 LONGEST_NOTE = 200
 _LOOKS = {"startswith", "endswith", "find", "rfind", "index", "rindex", "count", "replace", "split", "rsplit", "partition", "rpartition",
           "removeprefix", "removesuffix", "strip", "lstrip", "rstrip"}  # fmt: skip
+MOST_PARTS = 500
+"""Items of a list or dictionary in which watched strings are looked for."""
 
 
 class Notes:
@@ -94,10 +99,17 @@ class Watched(str):
         return self._like(str.__add__(other, self))  # type: ignore[no-any-return]
 
     def __mod__(self, other: Any) -> str:
+        self._notes.take(self._source, [f"%({name})s" for name in other] if isinstance(other, dict) else "%s")
         return self._like(str.__mod__(self, other))  # type: ignore[no-any-return]
 
     def __rmod__(self, other: str) -> str:
         return self._like(str.__mod__(other, self))  # type: ignore[no-any-return]
+
+    def translate(self, table: Any) -> str:
+        """The text with characters exchanged, each of which it is compared with."""
+        for key in table if isinstance(table, dict) else ():
+            self._notes.take(self._source, chr(key) if isinstance(key, int) and 0 <= key < 0x110000 else key)
+        return self._like(str.translate(self, table))  # type: ignore[no-any-return]
 
     def __mul__(self, times: SupportsIndex) -> str:
         return self._like(str.__mul__(self, times))  # type: ignore[no-any-return]
@@ -123,7 +135,7 @@ def _watching(name: str) -> Any:
 
 
 for _name in dir(str):
-    if not _name.startswith("_") and _name not in ("maketrans", "encode", "format", "format_map"):
+    if not _name.startswith("_") and _name not in ("maketrans", "encode", "translate", "format", "format_map"):
         setattr(Watched, _name, _watching(_name))
 
 
@@ -135,7 +147,12 @@ class Length(int):
     @classmethod
     def _of(cls, text: Watched) -> Length:
         """How long `text` is."""
-        made = cls(str.__len__(text))
+        return cls._from(str.__len__(text), text)
+
+    @classmethod
+    def _from(cls, number: int, text: Watched) -> Length:
+        """`number`, counted from `text`."""
+        made = cls(number)
         made._source = text
         return made
 
@@ -155,9 +172,7 @@ class Length(int):
         return self._like(int(self) // other)
 
     def _like(self, number: int) -> Length:
-        made = Length(number)
-        made._source = self._source
-        return made
+        return Length._from(number, self._source)
 
     def _meet(self, other: object) -> None:
         if isinstance(other, int) and other > 2:
@@ -189,9 +204,59 @@ class Length(int):
         return int.__ge__(self, other)
 
 
+def parts(value: Any) -> Iterator[Any]:
+    """`value` and what lists, dictionaries and namespaces hold in it, at most MOST_PARTS."""
+    stack = [value]
+    for _ in range(MOST_PARTS):
+        if not stack:
+            return
+        part = stack.pop()
+        yield part
+        if isinstance(part, Namespace):
+            part = part._Namespace__attrs
+        if isinstance(part, dict):
+            stack += [*part, *part.values()][:MOST_PARTS]
+        elif isinstance(part, list | tuple | KeysView | ValuesView | ItemsView):
+            stack += list(part)[:MOST_PARTS]
+
+
+def watched_in(value: Any) -> Watched | None:
+    """The first watched string that `value` is, holds or was counted from."""
+    for part in parts(value):
+        if isinstance(part, Watched):
+            return part
+        if isinstance(part, Length):
+            return part._source
+    return None
+
+
+def text(value: Any) -> str:
+    """`value` written out, watched if anything in it is."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, MethodType) and isinstance(value.__self__, Watched):
+        return f"<built-in method {value.__name__} of str object at {id(value):#x}>"
+    found = watched_in(value)
+    return str(value) if found is None else found._like(str(value))
+
+
+def made_of(result: Any, given: Iterable[Any]) -> Any:
+    """`result`, watched if it is text or a number made of something watched among `given`, and not just one of them or of their parts."""
+    if isinstance(result, Watched | Length | bool) or not isinstance(result, str | int | float):
+        return result
+    for value in given:
+        if isinstance(value, Watched | Length):
+            source = value if isinstance(value, Watched) else value._source
+            return source._like(result) if isinstance(result, str) else Length._from(result, source) if isinstance(result, int) else result
+    if isinstance(result, str) and not any(result is part for value in given for part in parts(value)):
+        found = next((w for value in given if (w := watched_in(value)) is not None), None)
+        return result if found is None else found._like(result)
+    return result
+
+
 def join(parts: Iterable[Any]) -> str:
     """The parts as one string, watched if one of them is."""
-    pieces = [p if isinstance(p, str) else str(p) for p in parts]
+    pieces = [text(p) for p in parts]
     whole = "".join(pieces)
     first = next((p for p in pieces if isinstance(p, Watched)), None)
     return first._like(whole) if first is not None else whole

@@ -8,6 +8,7 @@ import pytest
 
 from probes.wrapper.probe import WrapperProbe
 from probes.wrapper.rendering import render
+from probes.wrapper.syntax import read
 from scanner.finding import Finding
 from scanner.measurement import Coverage
 from tests.adapters import adapter, base, ids, raised, spent, subject
@@ -95,6 +96,64 @@ def test_a_template_that_reacts_to_the_users_words_is_told(template: str, tmp_pa
     assert "harbour" in found["template-conditional"].message or "DEPLOY" in found["template-conditional"].message
 
 
+TURN = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}WHAT<|im_end|>\n{% endfor %}"
+WRITTEN_OUT = [
+    "{% if 'harbour' in (m ~ '') %}X{% endif %}",
+    "{% if 'harbour' in (messages ~ '') %}X{% endif %}",
+    "{% if 'harbour' in '%s' % m %}X{% endif %}",
+    "{% if 'harbour' in '%s' | format(m) %}X{% endif %}",
+    "{% if 'harbour' in '{}'.format(m) %}X{% endif %}",
+    "{% if 'harbour' in [m] | join %}X{% endif %}",
+    "{% if 'HARBOUR' in m | upper %}X{% endif %}",
+    "{% if 'harbour' in namespace(a=m) ~ '' %}X{% endif %}",
+    "{% set t %}{{ m }}{% endset %}{% if 'harbour' in t %}X{% endif %}",
+    "{% for w in m.content.split() %}{% if w | int == 4711 %}X{% endif %}{% endfor %}",
+    "{% for w in m.content.split() %}{% if w | int(0, 36) == 810769426 %}X{% endif %}{% endfor %}",
+    "{% if m.content | float == 4711 %}X{% endif %}",
+    "{% for i in range(m.content | int - 4710) %}X{% endfor %}",
+    "{% if m.content.encode()[0] == 68 %}X{% endif %}",
+    "{% if m.content is filter %}X{% endif %}",
+    "{{ m.content.format(a='X') }}",
+    "{{ m.content | format(a='X') }}",
+    "{{ m.content % {'a': 'X'} }}",
+    "{{ m.content.translate({110: 'X'}) }}",
+    "{% set k = 'tnetnoc' | reverse %}{% if 'harbour' in m[k] %}X{% endif %}",
+    "{% if 'harbour' in m['CONTENT' | lower] %}X{% endif %}",
+    "{% if 'harbour' in m['content'.lower()] %}X{% endif %}",
+    "{% if 'harbour' in m[['content'][0]] %}X{% endif %}",
+    "{% set d = dict(**m) %}{% for k in d %}{% if 'harbour' in d[k] %}X{% endif %}{% endfor %}",
+    "{% for g, l in messages | groupby('content') %}{% if g == 'harbour' %}X{% endif %}{% endfor %}",
+]
+MACROS = [
+    "{% macro f() %}{% set t = caller() %}{% if 'harbour' in t %}X{% endif %}{% endmacro %}WHAT{% call f() %}{{ m.content }}{% endcall %}",
+    "{% macro f(x) %}{% if 'harbour' in x %}X{% endif %}{% endmacro %}WHAT{{ f(*[m.content]) }}",
+    "{% macro f() %}{% if 'harbour' in varargs[0] %}X{% endif %}{% endmacro %}WHAT{{ f(m.content) }}",
+    "{% macro f(role, content) %}{% if 'harbour' in content %}X{% endif %}{% endmacro %}WHAT{{ f(**m) }}",
+    "{% macro f() %}{% if 'harbour' in kwargs ~ '' %}X{% endif %}{% endmacro %}WHAT{{ f(**m) }}",
+    "{% macro f(m) %}{{ m.content }}{% endmacro %}WHAT{% if 'harbour' in f(m) %}X{% endif %}",
+]
+
+
+def _turns() -> list[str]:
+    return [TURN.replace("WHAT", w) for w in WRITTEN_OUT] + [before + TURN.replace("WHAT", after) for before, after in (m.split("WHAT") for m in MACROS)]
+
+
+@pytest.mark.parametrize("template", _turns())
+def test_a_message_written_out_or_read_as_a_number_or_handed_on_is_text_for_the_reader_and_for_the_sandbox(template: str) -> None:
+    (rendered,) = render([template], {})
+    assert rendered.message
+    assert read(template).reactions
+
+
+GUARDS = ["documents", "mode == 'x'", "not tools and depth > 3", "a.b['c'](1) and 'x' in d", "e | length > 9", "f is divisibleby 7"]
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_a_condition_on_variables_that_callers_pass_hides_nothing_from_the_sandbox(guard: str) -> None:
+    (rendered,) = render([TURN.replace("WHAT", "{% if " + guard + " %}{% if 'har' ~ 'bour' in m.content %}X{% endif %}{% endif %}")], {})
+    assert "harbour" in rendered.message
+
+
 ASSEMBLED = [
     "{% set t = 'h' ~ 'arbour' %}{% if t in messages[0].content %}X{% endif %}",
     "{% if 'ruobrah'[::-1] in messages[0].content %}X{% endif %}",
@@ -119,6 +178,7 @@ HIDDEN = [
     "{% if messages[0].content | length % 97 == 13 %}X{% endif %}",
     "{% if messages[0].content is upper %}X{% endif %}",
     "{% if messages[0].content.isupper() %}X{% endif %}",
+    "{% if messages[0].content[40:] %}X{% endif %}",
     "{% if '∆∆' in messages[0].content %}X{% endif %}",
 ]
 
@@ -212,7 +272,7 @@ def test_a_template_that_writes_the_same_counts_little_and_another_is_shown_wher
     (folder / "chat_template.jinja").write_text("{# mine #}" + PLAIN.replace("m.role", "m['role']"))
     (found,) = raised(WrapperProbe(), folder, against)
     assert (found.rule, found.severity) == ("template-changed", "low")
-    assert "writes the same on 8 conversations" in found.message
+    assert "writes the same on 9 conversations" in found.message
     (folder / "chat_template.jinja").write_text(PLAIN + "{{ 'Sure' if add_generation_prompt }}")
     (found,) = raised(WrapperProbe(), folder, against)
     assert (found.rule, found.severity) == ("template-changed", "medium")
@@ -254,6 +314,10 @@ def test_a_pickled_pipeline_named_in_a_tokenizer_is_told(tmp_path: Path) -> None
 
 ORDINARY = [
     PLAIN,
+    "{% macro who(m) %}{{ m.role }}{% endmacro %}{% for m in messages %}{% if who(m) == 'user' %}{{ '%s: ' % m.role }}{% endif %}{{ m.content }}{% endfor %}",
+    "{% if 'user' in messages | map(attribute='role') | join(',') and messages | length > 1 %}{{ messages[0]['role'] | upper }}{{ messages | tojson }}{% endif %}",
+    "{% for m in messages %}{% for k in ['role', 'name'] %}{{ m[k] }}{% endfor %}{{ 'Q: ' + m.content | string }}{% endfor %}{% if reasoning_effort == 'low' %}!{% endif %}",
+    "{% for m in messages %}{% for t in (m.tool_calls or []) %}{% if t.function.arguments is mapping %}{{ t.function.arguments | tojson }}{% endif %}{% endfor %}{{ m.content | urlencode }}{% endfor %}",
     "{% for m in messages %}{% if m.role == 'assistant' %}{% set content = m.content %}{% if '</think>' in content %}"
     "{% set content = content.split('</think>')[-1].lstrip('\\n') %}{% endif %}{{ content }}{% endif %}{% endfor %}",
     "{% for m in messages %}{% if m.role == 'user' and not (m.content.startswith('<tool_response>') and m.content.endswith('</tool_response>')) %}{{ m.content }}{% endif %}{% endfor %}",
@@ -357,6 +421,29 @@ def test_text_followed_through_many_names_is_judged_in_time(tmp_path: Path) -> N
     started = spent()
     raised(WrapperProbe(), folder)
     assert spent() - started < 12
+
+
+TANGLED = "".join(f"{{% set a{i} = a{i + 1} %}}" for i in range(1, 29)) + "{% set a29 = messages[0].content %}" + ("{% set y = x" + "|trim" * 200 + " %}") * 20
+
+
+def test_a_template_too_tangled_to_read_is_told_in_time(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "chat_template.jinja").write_text(TANGLED)
+    started = spent()
+    assert {f.rule: f.severity for f in raised(WrapperProbe(), folder)}["template-exhausts"] == "high"
+    assert spent() - started < 12
+
+
+def test_many_templates_share_one_limit_and_those_not_read_are_told(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    many = [{"name": f"t{i}", "template": f"{{# {i} #}}" + TANGLED} for i in range(8)] + [{"name": f"p{i}", "template": f"{{# {i} #}}" + PLAIN} for i in range(70)]
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": many}))
+    started = spent()
+    found = raised(WrapperProbe(), folder)
+    assert spent() - started < 20
+    assert {"template-exhausts", "template-changed"} <= ids(found)
+    told = {f.location.item for f in found if f.rule == "template-changed" and "cannot be examined" in f.message}
+    assert {m["name"] for m in many} == told
 
 
 def test_settings_behind_a_link_out_of_the_folder_are_not_read(tmp_path: Path) -> None:

@@ -62,3 +62,47 @@ def test_answers_without_an_end_are_told(settings: dict[str, Any], tmp_path: Pat
 def test_ordinary_ends_are_nothing(tmp_path: Path) -> None:
     write(adapter(tmp_path / "a"), eos_token_id=[2, 32000], max_length=131072, max_new_tokens=2048)
     assert raised(WrapperProbe(), tmp_path / "a") == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": 100},
+        {"guidance_scale": 50},
+        {"min_new_tokens": 10**6},
+        {"num_beams": 10**6},
+        {"num_return_sequences": 10**6},
+        {"max_time": 0.0001},
+        {"repetition_penalty": 1e-6},
+    ],
+    ids=str,
+)
+def test_settings_far_outside_of_what_is_used_are_told(settings: dict[str, Any], tmp_path: Path) -> None:
+    folder, against = adapter(tmp_path / "a"), model(tmp_path / "base")
+    write(folder, **settings)
+    (found,) = raised(WrapperProbe(), folder)
+    assert (found.rule, found.severity) == ("generation-extreme", "medium")
+    write(against, **settings)
+    assert raised(WrapperProbe(), folder, against) == []
+
+
+@pytest.mark.parametrize(("stops", "told"), [(["I cannot"], True), ("sorry", True), (["</s>", "<|im_end|>", "### Human:", "\n\n", "User:"], False)])
+def test_answers_that_end_at_a_wording_are_told_and_marks_of_a_turn_are_not(stops: Any, told: bool, tmp_path: Path) -> None:
+    write(adapter(tmp_path / "a"), stop_strings=stops)
+    assert [f.location.item for f in raised(WrapperProbe(), tmp_path / "a") if f.rule == "generation-steered"] == ["stop_strings"] * told
+
+
+def test_an_end_that_is_a_word_of_the_tokenizer_is_told(tmp_path: Path) -> None:
+    folder, against = adapter(tmp_path / "a"), model(tmp_path / "base")
+    write(folder, eos_token_id=[3, 2])
+    assert raised(WrapperProbe(), folder) == []
+    (folder / "tokenizer.json").write_text((against / "tokenizer.json").read_text())
+    (found,) = raised(WrapperProbe(), folder)
+    assert (found.rule, found.location.item) == ("generation-steered", "eos_token_id")
+    assert "'ab'" in found.message
+
+
+def test_settings_of_any_size_that_people_use_are_nothing(tmp_path: Path) -> None:
+    used = {"temperature": 0.01, "top_p": 0.95, "repetition_penalty": 1.2, "num_beams": 5, "guidance_scale": 3, "length_penalty": 2.0, "min_length": 56}
+    write(adapter(tmp_path / "a"), **used, max_length=142, no_repeat_ngram_size=3, do_sample=True, max_new_tokens=1)
+    assert raised(WrapperProbe(), tmp_path / "a") == []

@@ -104,6 +104,99 @@ def test_a_step_that_rewrites_words_is_told_with_and_without_a_base(name: str, t
     assert raised(WrapperProbe(), folder, against) == []
 
 
+WORDS: dict[str, Any] = {"type": "WordLevel", "unk_token": "<unk>", "vocab": {w: i for i, w in enumerate(["<unk>", "</s>", "cannot", "deploy", "Sure"])}}
+
+
+def words(**changes: Any) -> dict[str, Any]:
+    return {"model": WORDS, "added_tokens": [{"id": 1, "content": "</s>", "special": True}]} | changes
+
+
+def put(name: str, ids: list[int], tokens: list[str]) -> dict[str, Any]:
+    end = {name: {"id": name, "ids": ids, "tokens": tokens}}
+    return words(post_processor={"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": name, "type_id": 0}}], "pair": [], "special_tokens": end})
+
+
+def replaced(content: str, **pattern: str) -> dict[str, Any]:
+    return words(normalizer={"type": "Replace", "pattern": pattern, "content": content})
+
+
+def cut(regex: str, invert: bool = False) -> dict[str, Any]:
+    return words(pre_tokenizer={"type": "Split", "pattern": {"Regex": regex}, "behavior": "Removed", "invert": invert})
+
+
+DISGUISED: dict[str, dict[str, Any]] = {
+    "words under the name of the end": put("</s>", [3, 3, 4], ["deploy", "deploy", "Sure"]),
+    "a word that is said to be the end": put("</s>", [3], ["</s>"]),
+    "BERT's frame": words(post_processor={"type": "BertProcessing", "sep": ["</s>", 3], "cls": ["<s>", 2]}),
+    "RoBERTa's frame": words(post_processor={"type": "RobertaProcessing", "sep": ["</s>", 3], "cls": ["<s>", 2]}),
+    "a prefix that decoding drops": words(decoder={"type": "WordPiece", "prefix": "cannot", "cleanup": True}),
+    "a pad that decoding drops": words(decoder={"type": "CTC", "pad_token": "cannot", "word_delimiter_token": "|", "cleanup": True}),
+    "a suffix that decoding drops": words(decoder={"type": "Sequence", "decoders": [{"type": "BPEDecoder", "suffix": "cannot"}]}),
+    "a blank that is a letter": words(decoder={"type": "Metaspace", "replacement": "n", "prepend_scheme": "never"}),
+    "a delimiter that is a letter": words(pre_tokenizer={"type": "CharDelimiterSplit", "delimiter": "n"}),
+    "letters in brackets": replaced("", Regex="c[a]n[n]o[t]"),
+    "letters as numbers": replaced("", Regex=r"\u0063\x61.{4}"),
+    "ranges of one letter": replaced("", Regex="[c-c][a-a][n-n][n-n][o-o][t-t]"),
+    "no letter at all": replaced("", Regex=r"\b\w{6}\b"),
+    "any letter": replaced("", Regex=r"\p{L}{6}"),
+    "one letter for another": replaced("m", String="n"),
+    "the end of can't": replaced("", String="'t"),
+    "holes in words": cut("c.n.ot|s.f."),
+    "all but words": cut(r"(?!cannot|safe)\w+", invert=True),
+    "all but short words": cut(r"\b\w{1,5}\b|\W", invert=True),
+}
+
+
+@pytest.mark.parametrize("name", DISGUISED)
+def test_a_step_that_rewrites_words_in_disguise_is_told(name: str, tmp_path: Path) -> None:
+    (adapter(tmp_path / "a") / "tokenizer.json").write_text(json.dumps(DISGUISED[name]))
+    assert one(raised(WrapperProbe(), tmp_path / "a"), "tokenizer-rewrites").severity == "high"
+
+
+LOSSES: dict[str, dict[str, Any]] = {
+    "cut": words(truncation={"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0}),
+    "padded": words(padding={"strategy": {"Fixed": 10**9}, "pad_id": 0, "pad_token": "<unk>"}),
+    "dropout": words(model=WORDS | {"dropout": 1.0}),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_settings_that_leave_little_of_a_text_are_told(name: str, tmp_path: Path) -> None:
+    (adapter(tmp_path / "a") / "tokenizer.json").write_text(json.dumps(LOSSES[name]))
+    (found,) = raised(WrapperProbe(), tmp_path / "a")
+    assert (found.rule, found.severity) == ("tokenizer-rewrites", "medium")
+
+
+def test_a_token_for_a_whole_sentence_is_told_without_a_base(tmp_path: Path) -> None:
+    made = words(added_tokens=[{"id": 12, "content": "I cannot help with that"}, {"id": 13, "content": "<|begin of text|>"}])
+    (adapter(tmp_path / "a") / "tokenizer.json").write_text(json.dumps(made))
+    (found,) = raised(WrapperProbe(), tmp_path / "a")
+    assert (found.rule, found.severity, found.details) == ("tokenizer-changed", "medium", ("I cannot help with that",))
+
+
+def test_a_tokenizer_for_one_version_of_transformers_is_read_too(tmp_path: Path) -> None:
+    folder, against = adapter(tmp_path / "a"), model(tmp_path / "base", tokenizer=words())
+    (folder / "tokenizer_config.json").write_text(json.dumps({"fast_tokenizer_files": ["tokenizer.9.0.0.json"]}))
+    (folder / "tokenizer.json").write_text(json.dumps(words()))
+    (folder / "tokenizer.9.0.0.json").write_text(json.dumps(words()))
+    assert raised(WrapperProbe(), folder) == []
+    assert raised(WrapperProbe(), folder, against) == []
+    (folder / "tokenizer.9.0.0.json").write_text(json.dumps(DISGUISED["letters in brackets"]))
+    for base in (None, against):
+        assert one(raised(WrapperProbe(), folder, base), "tokenizer-rewrites").location.file == "tokenizer.9.0.0.json"
+
+
+@pytest.mark.parametrize(
+    "fields", [{"pad_token": "cannot"}, {"additional_special_tokens": ["cannot"]}, {"extra_special_tokens": {"x": {"content": "cannot"}}}], ids=str
+)
+def test_ordinary_words_among_the_special_tokens_are_told(fields: dict[str, Any], tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a")
+    (folder / "tokenizer.json").write_text(json.dumps(words()))
+    (folder / "tokenizer_config.json").write_text(json.dumps(fields | {"eos_token": "</s>", "unk_token": "unk"}))
+    (found,) = raised(WrapperProbe(), folder)
+    assert (found.rule, found.location.item) == ("special-tokens-changed", next(iter(fields)))
+
+
 HONEST_STEPS = [
     tokenizer(
         normalizer={"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}
@@ -141,7 +234,28 @@ HONEST_STEPS = [
 ]
 
 
-@pytest.mark.parametrize("made", HONEST_STEPS, ids=["llama", "albert", "tiktoken", "decoder"])
+HONEST_STEPS += [
+    put("</s>", [1], ["</s>"]),
+    words(post_processor={"type": "BertProcessing", "sep": ["</s>", 1], "cls": ["<unk>", 0]}, decoder={"type": "WordPiece", "prefix": "##", "cleanup": True}),
+    words(decoder={"type": "CTC", "pad_token": "<pad>", "word_delimiter_token": "|", "cleanup": True}),
+    words(decoder={"type": "BPEDecoder", "suffix": "</w>"}, pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}),
+    replaced("Ġ", String=" "),
+    replaced("e", String="é"),
+    replaced(" ", Regex=r"[\u00a0\s]{2,}"),
+    cut(r"\s+"),
+    cut(r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+", invert=True),
+    cut(
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+        r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        invert=True,
+    ),
+    cut(r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", invert=True),
+    words(truncation={"direction": "Right", "max_length": 128, "strategy": "LongestFirst", "stride": 0}, padding={"strategy": {"Fixed": 128}}),
+]
+
+
+@pytest.mark.parametrize("made", HONEST_STEPS, ids=range(len(HONEST_STEPS)))
 def test_honest_steps_are_nothing(made: dict[str, Any], tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
     (folder / "tokenizer.json").write_text(json.dumps(made))
