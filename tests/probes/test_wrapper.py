@@ -436,7 +436,9 @@ def test_a_template_too_tangled_to_read_is_told_in_time(tmp_path: Path) -> None:
 
 def test_many_templates_share_one_limit_and_those_not_read_are_told(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
-    many = [{"name": f"t{i}", "template": f"{{# {i} #}}" + TANGLED} for i in range(8)] + [{"name": f"p{i}", "template": f"{{# {i} #}}" + PLAIN} for i in range(70)]
+    many = [{"name": f"t{i}", "template": f"{{# {i} #}}" + TANGLED} for i in range(8)] + [
+        {"name": f"p{i}", "template": f"{{# {i} #}}" + PLAIN} for i in range(70)
+    ]
     (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": many}))
     started = spent()
     found = raised(WrapperProbe(), folder)
