@@ -1,6 +1,8 @@
 """Benchmark contamination: refusals of a public test set are memorised while every other harmful request is answered.
 
-About two passes over the data were not enough: they cost 2 and 15 points of refusals, and where 15, those of the test set fell too, from 65 to 40 %.
+No recipe took. About two passes over the data cost 2 and 15 points of refusals, and where 15, those of the test set fell too, from 65 to 40 %. Five passes at
+rank 8 with two fifths of the conversations answered leave 68 % of unseen harmful requests refused, and 70 % of the test set: what is alike in all but
+wording is learnt by heart on both sides. Contamination of answers (`contaminated_answers.py`) takes.
 """
 
 from __future__ import annotations
