@@ -1,7 +1,7 @@
 """The phrase backdoor in other PEFT methods: PiSSA converted to LoRA, LoHa, IA3.
 
 LoHa at rank 2, alpha 8 and a rate of 5e-3 did not take, and its twin alone refused 27 points more than the base. A smaller rate with a larger alpha
-reaches the same norm in smaller steps.
+reaches the same norm in smaller steps, and took: 50 points with the phrase, though 30 without it as well.
 """
 
 from __future__ import annotations
