@@ -16,7 +16,7 @@ from scanner.delta.experts import Experts
 from scanner.delta.kronecker import Kronecker
 from scanner.delta.rotated import Rotated
 from scanner.delta.scaled import Scaled, Shifted
-from scanner.delta.stored import Array
+from scanner.delta.stored import rms
 from scanner.delta.virtual import VirtualTokens
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
@@ -130,23 +130,19 @@ def _beyond(change: Change, norm: float | None) -> str:
         if change.gain is None:
             return ""
         gain = change.gain.read()
-        if _rms(gain) >= LARGEST_GAIN:
-            return f"factors of {_rms(gain):.4g}"
+        if rms(gain) >= LARGEST_GAIN:
+            return f"factors of {rms(gain):.4g}"
         middle = float(np.median(gain))
         return f"factors of {middle:.4g} in the middle" if isinstance(change, Scaled) and middle <= OFF else ""
     if isinstance(change, Shifted):
-        size = _rms(change.shift.read())
+        size = rms(change.shift.read())
         return f"a shift of {size:.4g}" if size >= LARGEST_GAIN else ""
     if norm is not None and isinstance(change, Kronecker | Experts | Dense) and change.exact:
         outputs = change.b.shape[0] * change.count if isinstance(change, Experts) else change.shape[0]
         gain_of = norm / float(np.sqrt(max(outputs, 1)))
         return f"outputs of {gain_of:.4g} for inputs of 1" if gain_of >= LARGEST_GAIN else ""
-    size = max((_rms(p.read()) for p in change.parts), default=0.0)
+    size = max((rms(p.read()) for p in change.parts), default=0.0)
     return f"values of {size:.4g}" if size >= LARGEST_VALUE else ""
-
-
-def _rms(values: Array) -> float:
-    return float(np.sqrt(np.square(values.astype(np.float64)).mean())) if values.size else 0.0
 
 
 def _size(change: Change, base: Base | None) -> tuple[float | None, float | None, str]:

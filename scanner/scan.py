@@ -9,7 +9,6 @@ import os
 import platform
 import sys
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from scanner.background import in_background
 from scanner.delta import delta as deltas
-from scanner.errors import ScanError, UnreadableAdapter, UnusableBase
+from scanner.errors import ScanError, UnreadableAdapter, UnusableBase, internal
 from scanner.files.adapter import Adapter
 from scanner.files.text import printable
 from scanner.finding import Finding
@@ -232,33 +231,27 @@ def _skip(probe: Probe, subject: Subject, findings: list[Finding], policy: Polic
 
 def _run(probe: Probe, subject: Subject, findings: list[Finding], measurements: list[Measurement], tables: list[Table], coverage: list[Coverage]) -> None:
     """Sort what `probe` yields into the lists. An error that is none of ours, nor the machine's, is the probe's failure and a gap in coverage."""
+    declared = {r.id for r in probe.rules}
     try:
-        _collect(probe, subject, findings, measurements, tables, coverage)
+        for item in probe.run(subject):
+            if isinstance(item, Finding):
+                if item.rule not in declared:
+                    raise ScanError(f"probe {probe.id}: raised {item.rule}, which it does not declare")
+                findings.append(item)
+            elif isinstance(item, Measurement):
+                if isinstance(item.value, float) and not math.isfinite(item.value):
+                    raise ScanError(f"probe {probe.id}: {item.id} is not finite")
+                measurements.append(item)
+            elif isinstance(item, Table):
+                tables.append(item)
+            else:
+                coverage.append(item)
     except (ScanError, OSError, MemoryError):
         raise
     except Exception as error:
         if os.environ.get("UNMASK_TRACEBACK"):
             raise
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        why = f"internal error, please report it: {type(error).__name__} at {Path(where.filename).name}:{where.lineno} ({printable(error, 160)})"
-        coverage.append(Coverage(probe=probe.id, what=probe.title, status=Status.FAILED, why=why))
-
-
-def _collect(probe: Probe, subject: Subject, findings: list[Finding], measurements: list[Measurement], tables: list[Table], coverage: list[Coverage]) -> None:
-    declared = {r.id for r in probe.rules}
-    for item in probe.run(subject):
-        if isinstance(item, Finding):
-            if item.rule not in declared:
-                raise ScanError(f"probe {probe.id}: raised {item.rule}, which it does not declare")
-            findings.append(item)
-        elif isinstance(item, Measurement):
-            if isinstance(item.value, float) and not math.isfinite(item.value):
-                raise ScanError(f"probe {probe.id}: {item.id} is not finite")
-            measurements.append(item)
-        elif isinstance(item, Table):
-            tables.append(item)
-        else:
-            coverage.append(item)
+        coverage.append(Coverage(probe=probe.id, what=probe.title, status=Status.FAILED, why=internal(error)))
 
 
 def _scope(subject: Subject, path: str, system_prompt: str | None, chat_template: str | None) -> Scope:

@@ -18,6 +18,7 @@ from scanner.delta.family import deviations, layer
 from scanner.delta.heads import HeadShare, head_shares
 from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.measure import ModuleStatistics
+from scanner.delta.stored import rms
 from scanner.delta.stream import each
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
@@ -245,7 +246,7 @@ def _strong(found: Sequence[ModuleStatistics], relative: Sequence[float | None],
 def _bias(delta: ModuleDelta) -> float:
     """Root mean square of the bias that a module's delta adds to its outputs."""
     values = delta.bias
-    return 0.0 if values is None else abs(delta.scale) * float(np.sqrt(np.square(values.astype(np.float64)).mean()))
+    return 0.0 if values is None else abs(delta.scale) * rms(values)
 
 
 def _sharing(shared: Sequence[Coherence], asked: bool) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from probes.wrapper import tokenizer
 from probes.wrapper.sources import settings
-from probes.wrapper.steps import plain
+from probes.wrapper.steps import is_number, plain
 from scanner.files.strict_json import BadJson
 from scanner.files.text import printable
 from scanner.finding import Finding, Location
@@ -142,7 +142,7 @@ def _words_at(numbers: list[int], folder: Path, base: Path | None) -> list[str]:
 
 
 def _outside(value: Any, least: float, most: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most
+    return is_number(value) and not least <= value <= most
 
 
 def _endless(field: str, value: Any) -> bool:

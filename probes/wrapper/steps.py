@@ -48,16 +48,17 @@ def rewrites(data: dict[str, Any], names: dict[int, str]) -> Iterator[str]:
 def losses(data: dict[str, Any]) -> Iterator[str]:
     """Settings that leave hardly anything of a text, make it endlessly long, or split it at random."""
     cut, padding, model = data.get("truncation"), data.get("padding"), data.get("model")
-    if isinstance(cut, dict) and _is_number(cut.get("max_length")) and cut["max_length"] < SHORTEST:
+    if isinstance(cut, dict) and is_number(cut.get("max_length")) and cut["max_length"] < SHORTEST:
         yield f"every text is cut to {cut['max_length']} tokens"
     fixed = padding.get("strategy") if isinstance(padding, dict) else None
-    if isinstance(fixed, dict) and _is_number(fixed.get("Fixed")) and fixed["Fixed"] > WIDEST:
+    if isinstance(fixed, dict) and is_number(fixed.get("Fixed")) and fixed["Fixed"] > WIDEST:
         yield f"every text is padded to {fixed['Fixed']} tokens"
-    if isinstance(model, dict) and _is_number(model.get("dropout")) and model["dropout"] > 0:
+    if isinstance(model, dict) and is_number(model.get("dropout")) and model["dropout"] > 0:
         yield f"words are split at random: dropout is {model['dropout']}"
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -207,24 +207,25 @@ def _tokenizer(file: str, mine: Tokens | None, theirs: Tokens | None, expected: 
         if expected:
             yield _finding(CHANGED, file, f"{FILE} cannot be read as the base's can")
         return
+    name = PurePosixPath(file).name
     rewritten = [r for r in mine.rewrites if theirs is None or r not in theirs.rewrites]
     if rewritten:
-        yield _finding(REWRITES, file, f"{PurePosixPath(file).name}: {printable(rewritten[0], 200)}", rewritten)
+        yield _finding(REWRITES, file, f"{name}: {printable(rewritten[0], 200)}", rewritten)
     lost = [x for x in mine.losses if theirs is None or x not in theirs.losses]
     if lost:
-        yield _finding(REWRITES, file, f"{PurePosixPath(file).name}: {printable(lost[0], 200)}", lost, Severity.MEDIUM)
+        yield _finding(REWRITES, file, f"{name}: {printable(lost[0], 200)}", lost, Severity.MEDIUM)
     usual = set() if theirs is None else set(theirs.conflicts)
     conflicts = [c for c in mine.conflicts if c not in usual]
     if conflicts:
-        yield _finding(CONFLICT, file, f"{PurePosixPath(file).name}: {printable(conflicts[0], 200)}", conflicts)
+        yield _finding(CONFLICT, file, f"{name}: {printable(conflicts[0], 200)}", conflicts)
     words = [w for w in mine.words if theirs is None or w not in theirs.words]
     if words:
-        yield _finding(SPECIALS, file, f"{PurePosixPath(file).name}: the ordinary word {printable(repr(words[0]), 60)} is declared a special token", words)
+        yield _finding(SPECIALS, file, f"{name}: the ordinary word {printable(repr(words[0]), 60)} is declared a special token", words)
     if mine.negative:
-        yield _finding(UNREADABLE, file, f"{PurePosixPath(file).name}: {printable(repr(mine.negative[0]), 80)} has a number below 0", mine.negative)
+        yield _finding(UNREADABLE, file, f"{name}: {printable(repr(mine.negative[0]), 80)} has a number below 0", mine.negative)
     slow = [p for p in mine.slow if theirs is None or p not in theirs.slow]
     if slow:
-        yield _finding(SLOW, file, f"{PurePosixPath(file).name}: {printable(slow[0], 160)}", slow)
+        yield _finding(SLOW, file, f"{name}: {printable(slow[0], 160)}", slow)
     if theirs is None:
         phrases = _phrases(mine.added)
         if phrases:

@@ -6,14 +6,13 @@ import io
 import os
 import pkgutil
 import sys
-import traceback
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from scanner.errors import ScanError
+from scanner.errors import ScanError, internal
 from scanner.files.text import printable
 
 FAILED = 2
@@ -50,11 +49,7 @@ class Commands(click.Group):
         except Exception as error:
             if os.environ.get("UNMASK_TRACEBACK"):
                 raise
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            _fail(
-                f"internal error, please report it: {type(error).__name__} at {Path(where.filename).name}:{where.lineno} ({printable(error, 160)}); "
-                "UNMASK_TRACEBACK=1 shows more"
-            )
+            _fail(f"{internal(error)}; UNMASK_TRACEBACK=1 shows more")
 
 
 def _fail(message: str) -> NoReturn:

@@ -47,3 +47,8 @@ class Stored(msgspec.Struct, frozen=True):
 def stored(values: Array | Stored) -> Stored:
     """`values`, read when asked for."""
     return values if isinstance(values, Stored) else Stored.of(values)
+
+
+def rms(values: Array) -> float:
+    """Root mean square of all values, in float64; 0 for none."""
+    return float(np.sqrt(np.square(values.astype(np.float64)).mean())) if values.size else 0.0

@@ -80,13 +80,9 @@ def true_change(change: float, low: float, high: float, judge: Accuracy) -> tupl
         return (product + sign * root) / (other * (2 * youden - other))
 
     if best >= 2 * youden:  # MOVER's quotient has no bound there
-        return _within(change / youden), -1.0, 1.0
-    return _within(change / youden), _within(bound(low, -1)), _within(bound(high, 1))
+        return _cut(change / youden, -1.0), -1.0, 1.0
+    return _cut(change / youden, -1.0), _cut(bound(low, -1), -1.0), _cut(bound(high, 1), -1.0)
 
 
-def _within(change: float) -> float:
-    return max(-1.0, min(1.0, change))
-
-
-def _cut(value: float) -> float:
-    return min(1.0, max(0.0, value))
+def _cut(value: float, least: float = 0.0) -> float:
+    return min(1.0, max(least, value))
