@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.machine import machine
@@ -24,6 +25,7 @@ from probes.drift.probe import DriftProbe, shift, weigh
 from probes.prompts import load
 from scanner.demo.base import open_base, shipped
 from scanner.finding import Finding
+from scanner.model.deployment import choose_dtype
 from scanner.model.side import Side
 
 STEPS = 24
@@ -80,7 +82,7 @@ def made(name: str, work: Path) -> Path:
     folder = work / name
     if not (folder / "adapter_config.json").exists():
         base = open_base().path
-        model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=choose_dtype("auto", torch.device("cpu")), local_files_only=True)
         recipe = Recipe(name=name, rank=4, alpha=16, steps=STEPS, learning_rate=1e-3, packed=True)
         train(model, AutoTokenizer.from_pretrained(base, local_files_only=True), CONTROLS[name][0](), recipe).save_pretrained(folder)
     return folder
