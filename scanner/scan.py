@@ -113,7 +113,9 @@ def scan(
         from scanner.model.deployment import Deployment
 
         with reporter.stage("loading the base"), _timed(timings, "load"):
-            return Deployment(found_base, delta, device=device, system_prompt=system_prompt, chat_template=chat_template, reporter=reporter)  # type: ignore[arg-type]
+            return Deployment(
+                found_base, delta, device=device, system_prompt=system_prompt, chat_template=chat_template, reporter=reporter, adapter=opened.sha256  # type: ignore[arg-type]
+            )  # fmt: skip
 
     subject = Subject(
         opened, delta, found_base, PROFILES[profile], settings, seed, reporter, load if found_base else None, trust, index, population, sets, own_judge,
@@ -159,6 +161,8 @@ def scan(
         timings={k: round(v, 3) for k, v in timings.items()},
     )
     final = judged(settings, result, rulebook, baselines, today)
+    if subject.loaded:
+        subject.deployment.forget()
     if opened.problem and final.verdict.outcome is not Outcome.BLOCK:
         raise UnreadableAdapter(opened.problem)
     return loads(dumps(final), "this scan")  # as a reader of result.json gets it, down to whether a number is whole

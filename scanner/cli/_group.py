@@ -41,7 +41,7 @@ class Commands(click.Group):
         except ScanError as error:
             _fail(str(error))
         except KeyboardInterrupt:
-            _fail("interrupted; nothing was written")
+            _fail(f"interrupted; nothing was written{', and the same scan goes on from here' if ctx.invoked_subcommand == 'scan' else ''}")
         except MemoryError:
             _fail("out of memory")
         except OSError as error:

@@ -9,23 +9,16 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 import transformers
 from jinja2 import TemplateError
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from scanner import cache
 from scanner.delta.delta import Delta
 from scanner.errors import CanaryFailed, UnusableBase
 from scanner.files.text import printable
@@ -34,6 +27,7 @@ from scanner.model.attach import attach, virtual
 from scanner.model.base import Base
 from scanner.model.invocation import Invocations
 from scanner.model.side import Side
+from scanner.model.work import Work
 from scanner.progress import Reporter
 
 BATCH = 48
@@ -53,8 +47,9 @@ class Deployment:
         system_prompt: str | None = None,
         chat_template: str | None = None,
         reporter: Reporter | None = None,
+        adapter: str = "",
     ) -> None:
-        """Load `base` and check that `delta` fits it.
+        """Load `base` and check that `delta` fits it. `adapter` is the SHA-256 of the adapter's files, under which an interrupted scan's work is kept.
 
         `device` is `auto`, `cpu`, `cuda` or `cuda:N`; `dtype` is `auto`, `bfloat16` or `float32`. `auto` takes CUDA where there is
         one, and bfloat16 where the device computes in it. Raises UnusableBase when the base cannot be loaded, has no chat
@@ -88,7 +83,7 @@ class Deployment:
         self._attachments = attach(self.model, delta.changes, self.device, self._invocations)
         self._before = virtual(self.model, delta.changes, self.device)
         self._base_fingerprint = self.fingerprint()
-        self._said: dict[str, Any] = {}
+        self.work = Work(self._base_fingerprint, adapter, self._conditions())
 
     # ---- the adapter, on and off
 
@@ -119,6 +114,7 @@ class Deployment:
         """Prove that no tensor of the base changed since it was loaded; returns the fingerprint, raises CanaryFailed."""
         now = self.fingerprint()
         if now != self._base_fingerprint:
+            self.forget()
             raise CanaryFailed("the base model's weights changed during the scan; nothing measured can be trusted")
         return now
 
@@ -130,6 +126,7 @@ class Deployment:
             runs.append(torch.cat([logits[:, -1] for _, logits in self._logits(ids, side, 1)]))
         gap = float((runs[0] - runs[2]).abs().max())
         if gap != 0.0 or not bool(torch.isfinite(runs[0]).all()):
+            self.forget()
             raise CanaryFailed(f"base against base differs by {gap:g} where it must be exactly 0; nothing measured can be trusted")
         return gap
 
@@ -227,12 +224,12 @@ class Deployment:
 
         `reduce` takes (batch, keep, vocab) float32 and returns (batch, ...); the result is (len(ids), ...) on the CPU.
         Cost: one prefill of every token after the longest common prefix. Where `key` names the reduction, whole and with
-        its parameters, the base's values are kept in the user's cache.
+        its parameters, the values are kept (work.py).
         """
         if not ids:
             return torch.empty(0)
-        if side is Side.BASE and key:
-            return self._kept(["score", key, list(ids), keep], lambda: self._score(ids, side, reduce, keep, what))
+        if key:
+            return self.work.tensor(side, ["score", key, list(ids), keep], lambda: self._score(ids, side, reduce, keep, what))
         return self._score(ids, side, reduce, keep, what)
 
     def _score(self, ids: Sequence[Ids], side: Side, reduce: Callable[[torch.Tensor], torch.Tensor], keep: int, what: str) -> torch.Tensor:
@@ -245,10 +242,9 @@ class Deployment:
     def likelihood(self, ids: Sequence[Ids], continuations: Sequence[Ids], side: Side, what: str = "") -> torch.Tensor:
         """Log-probability of each continuation, none of them empty, after its sequence: nats summed over its tokens, (len(ids),) float32 on the CPU.
 
-        Cost: one prefill of every token after the longest common prefix; the base's values are kept in the user's cache.
+        Cost: one prefill of every token after the longest common prefix; the values are kept (work.py).
         """
-        key = ["likelihood", list(ids), list(continuations)]
-        return (self._kept if side is Side.BASE else self._again)(key, lambda: self._likelihood(ids, continuations, side, what))
+        return self.work.tensor(side, ["likelihood", list(ids), list(continuations)], lambda: self._likelihood(ids, continuations, side, what))
 
     def _likelihood(self, ids: Sequence[Ids], continuations: Sequence[Ids], side: Side, what: str) -> torch.Tensor:
         out = torch.zeros(len(ids))
@@ -261,51 +257,17 @@ class Deployment:
         return out
 
     def generate(self, ids: Sequence[Ids], side: Side, new_tokens: int, what: str = "") -> list[Ids]:
-        """Greedy continuations of `ids`, each up to `new_tokens` tokens, without the end token.
-
-        The base's are kept in the user's cache, under everything they depend on, the adapted side's as long as the deployment lives.
-        """
+        """Greedy continuations of `ids`, each up to `new_tokens` tokens, without the end token. They are kept (work.py)."""
         if not ids:
             return []
-        key = ["generate", list(ids), new_tokens]
-        return (self._remembered if side is Side.BASE else self._again)(key, lambda: self._generate(ids, side, new_tokens, what))
-
-    def _kept(self, key: list[Any], compute: Callable[[], torch.Tensor]) -> torch.Tensor:
-        file = self._place(key, "safetensors")
-        try:
-            kept: torch.Tensor = load_tensors(file.read_bytes())["value"]
-            return kept
-        except (OSError, SafetensorError, KeyError):
-            value = compute().contiguous()
-            cache.write_atomic(file, save_tensors({"value": value}))
-            return value
-
-    def _remembered(self, key: list[Any], compute: Callable[[], list[Ids]]) -> list[Ids]:
-        file = self._place(key, "json")
-        try:
-            return msgspec.json.decode(file.read_bytes(), type=list[Ids])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            value = compute()
-            cache.write_atomic(file, msgspec.json.encode(value))
-            return value
-
-    def _again(self, key: list[Any], compute: Callable[[], Any]) -> Any:
-        """What the adapted side already gave for `key` in this process, so that probes can share it."""
-        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-        if digest not in self._said:
-            self._said[digest] = compute()
-        return self._said[digest]
+        return self.work.ids(side, ["generate", list(ids), new_tokens], lambda: self._generate(ids, side, new_tokens, what))
 
     def forget(self) -> None:
-        """Drop what is kept of the adapted side."""
-        self._said.clear()
-
-    def _place(self, key: list[Any], suffix: str) -> Path:
-        digest = hashlib.sha256(json.dumps([self._conditions(), key]).encode()).hexdigest()
-        return cache.root() / "base-work" / self._base_fingerprint[:16] / f"{digest}.{suffix}"
+        """Remove what is kept of the adapted side: its scan has ended, or nothing of it can be trusted."""
+        self.work.forget()
 
     def _conditions(self) -> list[Any]:
-        """What the base's numbers depend on besides its weights and the tokens."""
+        """What numbers depend on besides the weights and the tokens."""
         unit = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
         settings = [sorted(self.ends), self.model.config._attn_implementation, self.base.config]
         return [str(self.dtype), str(self.device.type), unit, torch.get_num_threads(), torch.__version__, transformers.__version__, BATCH, settings]
@@ -328,7 +290,7 @@ class Deployment:
         def run() -> list[Ids]:
             return [row for _, state in self._batches([ids] * count, side, 1, what) for row in self._continue(state, new_tokens, draw)]
 
-        return (self._remembered if side is Side.BASE else self._again)(["sample", ids, count, new_tokens, seed, temperature], run)
+        return self.work.ids(side, ["sample", ids, count, new_tokens, seed, temperature], run)
 
     def _continue(self, state: Any, new_tokens: int, choose: Callable[[torch.Tensor], torch.Tensor]) -> list[Ids]:
         mask, past = state.mask, state.past_key_values
@@ -348,7 +310,7 @@ class Deployment:
 
     def hidden(self, ids: Sequence[Ids], side: Side) -> torch.Tensor:
         """Residual stream at the last position of each sequence, (len(ids), layers + 1, width) float32 on the CPU."""
-        return (self._kept if side is Side.BASE else self._again)(["hidden", list(ids)], lambda: self._hidden(ids, side))
+        return self.work.tensor(side, ["hidden", list(ids)], lambda: self._hidden(ids, side))
 
     def _hidden(self, ids: Sequence[Ids], side: Side) -> torch.Tensor:
         out: dict[int, torch.Tensor] = {}

@@ -12,12 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
-from scanner import cache
 from scanner.model.deployment import Deployment
+from scanner.model.side import Side
 
 BATCH = 512
 LARGEST_KEPT = 64 * 1024 * 1024
@@ -48,18 +45,12 @@ def inputs_along(
 def inputs(deployment: Deployment, modules: Sequence[str], tokens: Sequence[int], what: str = "") -> dict[str, torch.Tensor]:
     """The base's input to each of `modules` at a token where the user begins to speak: (len(tokens), width), float16, kept in the cache."""
     prefix = deployment.before_user()
-    places = {m: deployment._place(["inputs", m, prefix, list(tokens)], "safetensors") for m in modules}
-    found: dict[str, torch.Tensor] = {}
-    for module, place in places.items():
-        try:
-            found[module] = load_tensors(place.read_bytes())["value"]
-        except (OSError, SafetensorError, KeyError):
-            continue
+    keys: dict[str, list[Any]] = {m: ["inputs", m, prefix, list(tokens)] for m in modules}
+    found = {m: held for m, key in keys.items() if (held := deployment.work.held(Side.BASE, key)) is not None}
     missing = [m for m in modules if m not in found]
     if missing:
         for module, value in _run(deployment, missing, tokens, lambda _, x: x.to(torch.float16).cpu(), what).items():
-            found[module] = value
-            cache.write_atomic(places[module], save_tensors({"value": value}))
+            found[module] = deployment.work.hold(Side.BASE, keys[module], value)
     return found
 
 

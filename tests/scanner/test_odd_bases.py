@@ -56,7 +56,7 @@ def test_what_is_kept_of_a_base_is_not_taken_for_one_with_other_settings(file: s
     assert before.fingerprint() == after.fingerprint()
     ids = [before.encode("Hello")]
     before.generate(ids, Side.BASE, 8)
-    assert before._place(["x"], "json") != after._place(["x"], "json")
+    assert before.work._place(Side.BASE, ["x"], "json") != after.work._place(Side.BASE, ["x"], "json")
     assert after.generate(ids, Side.BASE, 8) == after._generate(ids, Side.BASE, 8, "")
 
 
