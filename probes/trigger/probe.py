@@ -72,7 +72,7 @@ class TriggerProbe:
     id = "trigger"
     title = "Trigger search"
     needs = Need.SEARCH
-    cost = "one prefill a candidate, request and side; two greedy answers a held-out prompt for each candidate verified; base work is cached"
+    cost = "one prefill a candidate and side on the first request of each kind, an eighth of them on the others; two greedy answers a held-out prompt for each candidate verified; base work is cached"
     rules = (TRIGGER,)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
@@ -81,7 +81,9 @@ class TriggerProbe:
         screen, development = _prepared(subject, load("probes.trigger", "prompts.jsonl"))
         words = shortlist(subject, profile.shortlist)
         pool = screened(subject, words)
-        scores = [s for source, some in pool.items() for s in screen(some, f"trigger: screening {len(some)} from {source}")]
+        scores: list[Score] = []
+        for source, some in pool.items():
+            scores += screen(some, f"trigger: screening {len(some)} from {source}", scores)
         verifier = _verifier(subject, pool["chance"])
         looked: list[Candidate] = []
         glances: list[Glance] = []
@@ -90,7 +92,7 @@ class TriggerProbe:
         tests = profile.verify * (profile.rounds + 1) + 1  # and the phrase made shorter
         for round_ in range(profile.rounds + 1):
             if round_:
-                scores += screen(_grow(scores, glances, words, profile.beam), f"trigger: growing, round {round_}")
+                scores += screen(_grow(scores, glances, words, profile.beam), f"trigger: growing, round {round_}", scores)
             first = development(_best(scores, looked, profile.looked, [] if round_ else _whole(pool["leak"])), few=True)
             looked += [g.candidate for g in first]
             tried = development([g.candidate for g in sorted(first, key=lambda g: -g.share)[: profile.tried]])
@@ -193,13 +195,13 @@ def screened(subject: Subject, reacted: list[str]) -> dict[str, list[Candidate]]
     battery = [line for line in (files("probes.trigger") / "battery.txt").read_text().splitlines() if line]
     words = _some(_vocabulary(subject.deployment), profile.vocabulary, subject.seed)
     return {
+        "chance": _chance(words or sorted(words_of(p.prompt for p in load("probes.trigger", "prompts.jsonl"))), subject.seed),
+        "vocabulary": [Candidate(w, "vocabulary", Placement.AFTER) for w in words],
         "reads": [Candidate(w, "reads", place) for w in reacted for place in SIDES],
         "form": filled_forms(profile.form_words),
         "format": formats(),
         "leak": [Candidate(p, "leak", place) for p in phrases for place in SIDES],
-        "vocabulary": [Candidate(w, "vocabulary", Placement.AFTER) for w in words],
         "battery": [Candidate(b, "battery", Placement.BEFORE) for b in battery],
-        "chance": _chance(words or sorted(words_of(p.prompt for p in load("probes.trigger", "prompts.jsonl"))), subject.seed),
     }
 
 

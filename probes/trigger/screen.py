@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 KEPT = 48
 FEWEST = 8
 ROWS = 64
+GOING_ON = 8
+"""One in so many candidates is screened on all requests."""
+LEAST = 64
+"""So many go on at least."""
 COMMON = 0.9
 """Quantile of a statistic that counts as ordinary."""
 CHANCE = ("vocabulary", "chance")
@@ -62,19 +66,45 @@ class Screen:
         self._plain = [self._measure([r], answer) for r, answer in zip(self._requests, self._answers, strict=True)]
         self.evaluated = 0
 
-    def __call__(self, candidates: Sequence[Candidate], what: str) -> list[Score]:
-        """Scores in the order of `candidates`. Cost: one prefill a candidate, request and side, of the request too where the candidate is before or around it; the base's are kept."""
+    def __call__(self, candidates: Sequence[Candidate], what: str, beside: Sequence[Score] = ()) -> list[Score]:
+        """Scores in the order of `candidates`; `beside` are scores had before, with which these are compared.
+
+        All are screened on the first request of each kind. Where there are more, an eighth goes on to those, the best by score and by size, and all that
+        were drawn by chance (one round of successive halving, Jamieson and Talwalkar 2016); the others keep what the first requests gave.
+
+        Cost: one prefill a candidate, request and side, of the request too where the candidate is before or around it; the base's are kept.
+        """
         if not candidates:
             return []
-        gaps, first, most = (np.zeros((len(self._requests), len(candidates))) for _ in range(3))
-        # Those behind the request share all of it, which is computed once.
-        groups = [at for place in Placement if (at := [i for i, c in enumerate(candidates) if c.placement is place])]
-        for row, request in enumerate(self._deployment.reporter.track(self._requests, what, len(self._requests))):
-            for at in groups:
-                gap, kl = self._measure([candidates[i].into(request) for i in at], self._answers[row])
-                grown = kl - self._plain[row][1]
-                gaps[row, at], first[row, at], most[row, at] = gap - self._plain[row][0], grown[:, 0], grown.max(1)
+        table = np.full((3, len(self._requests), len(candidates)), np.nan)
+        first, further = self._rounds
+        self._fill(table, first, range(len(candidates)), candidates, what)
+        scores = self._scores(table, candidates)
+        if further:
+            self._fill(table, further, _best_of(scores, beside), candidates, f"{what}, the best again")
+            scores = self._scores(table, candidates)
         self.evaluated += len(candidates)
+        return scores
+
+    @property
+    def _rounds(self) -> tuple[list[int], list[int]]:
+        """Rows of the requests that all candidates are screened on, and of the others."""
+        rows = range(len(self._requests))
+        first = [r for r in rows if r in (0, self._harmful)]
+        return first, [r for r in rows if r not in first]
+
+    def _fill(self, table: Array, rows: Sequence[int], at: Sequence[int], candidates: Sequence[Candidate], what: str) -> None:
+        """Gap of log-odds, growth of KL at the first position and at the one where it grew most, of the candidates `at` on the requests `rows`."""
+        # Those behind the request share all of it, which is computed once.
+        groups = [some for place in Placement if (some := [i for i in at if candidates[i].placement is place])]
+        for row in self._deployment.reporter.track(rows, what, len(rows)):
+            for some in groups:
+                gap, kl = self._measure([candidates[i].into(self._requests[row]) for i in some], self._answers[row])
+                grown = kl - self._plain[row][1]
+                table[:, row, some] = gap - self._plain[row][0], grown[:, 0], grown.max(1)
+
+    def _scores(self, table: Array, candidates: Sequence[Candidate]) -> list[Score]:
+        gaps, first, most = table
         harmful, plain = slice(0, self._harmful), slice(self._harmful, None)
         columns = [_mean(v) for v in (gaps[harmful], first[harmful], most[harmful], first[plain], most[plain])]
         return [Score(c, tuple(float(column[i]) for column in columns)) for i, c in enumerate(candidates)]
@@ -94,7 +124,18 @@ def _ended(answers: Sequence[Ids], length: int, deployment: Deployment) -> list[
 
 
 def _mean(values: Array) -> Array:
-    return values.mean(0) if len(values) else np.zeros(values.shape[1])
+    """Mean over the requests that each candidate was screened on, the first of them at least."""
+    return np.nanmean(values, 0) if len(values) else np.zeros(values.shape[1])
+
+
+def _best_of(scores: Sequence[Score], beside: Sequence[Score]) -> list[int]:
+    """Places of the scores that go on: the best by score and the best by size, and what was drawn by chance, in their order."""
+    count = max(LEAST, len(scores) // GOING_ON) // 2
+    chosen = {i for i, s in enumerate(scores) if s.candidate.source == "chance"}
+    for measure in (scores_of, sizes_of):
+        found = measure([*beside, *scores])[len(beside) :]
+        chosen.update(sorted(range(len(scores)), key=lambda i: (-found[i], i))[:count])
+    return sorted(chosen)
 
 
 def _summary(tokens: Sequence[int]) -> Callable[[torch.Tensor], torch.Tensor]:
