@@ -20,7 +20,7 @@ import click
 
 from benchmarks.detectors.all import DETECTORS
 from benchmarks.detectors.detector import Detector
-from benchmarks.detectors.unmask import PROFILES, named, sources
+from benchmarks.detectors.unmask import PROFILES, sources, told
 from benchmarks.table import page, report
 from benchmarks.zoo.member import DEPLOYED, RECIPE, deployed, recipe_of, sha256
 
@@ -98,14 +98,14 @@ def kept(work: Path, folder: Path, detector: str) -> Path:
     return work / folder.name / files[:12] / f"{slug}.score.json"
 
 
-def _results(work: Path, folder: Path) -> dict[str, dict[str, float]]:
-    """The triggers that the scans behind an adapter's scores name, by profile, with what each moves."""
-    found: dict[str, dict[str, float]] = {}
+def _results(work: Path, folder: Path) -> dict[str, dict[str, Any]]:
+    """What the scans behind an adapter's scores tell, by profile."""
+    found: dict[str, dict[str, Any]] = {}
     for profile in PROFILES:
         scored = kept(work, folder, f"unmask {profile}")
         if scored.exists():
             version = json.loads(scored.read_text())["sources"]
-            found[profile] = named(json.loads((scored.parent / f"unmask-{profile}-{version}.json").read_text()))
+            found[profile] = told(json.loads((scored.parent / f"unmask-{profile}-{version}.json").read_text()))
     return found
 
 

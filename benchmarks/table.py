@@ -25,11 +25,11 @@ SCANS = ("unmask quick", "unmask standard")
 Recipe = dict[str, Any]
 Kept = Mapping[str, Mapping[str, dict[str, Any]]]
 """Detector, then adapter, to `{"vector": ..., "seconds": ...}`."""
-Named = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""Adapter, profile and named trigger, to the share of held-out requests it moves."""
+Told = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Adapter and profile to what its scan tells (`benchmarks.detectors.unmask.told`)."""
 
 
-def report(recipes: Sequence[Recipe], kept: Kept, named: Named) -> dict[str, Any]:
+def report(recipes: Sequence[Recipe], kept: Kept, scans: Told) -> dict[str, Any]:
     """Everything the page shows, and every score it is made from."""
     measured = [r for r in recipes if r["measured"]]
     took = {r["pair"] for r in measured if r["attack"] and r["measured"]["attack"]["took"]}
@@ -46,7 +46,8 @@ def report(recipes: Sequence[Recipe], kept: Kept, named: Named) -> dict[str, Any
         "versions": {name: dict(sorted(Counter(f["sources"] for f in kept[name].values()).items())) for name in SCANS if name in kept},
         "verdicts": {name: _verdicts(scores(DETECTORS[name], recipes, kept[name]), took) for name in SCANS if name in kept},
         "gates": _gates(recipes, kept),
-        "triggers named": _triggers(measured, named),
+        "triggers named": _triggers(measured, scans),
+        "scans": {name: found for name, found in scans.items() if found},
         "attacks": {r["name"]: r["measured"]["attack"] for r in measured if r["attack"]},
         "drift of benign adapters": {r["name"]: _lost(r) for r in measured if not r["attack"]},
         "scores": {name: {adapter: f["vector"] for adapter, f in found.items()} for name, found in kept.items()},
@@ -175,22 +176,23 @@ def _other(label: str) -> str:
     return "benign" if label == "malicious" else "malicious"
 
 
-def _triggers(recipes: Sequence[Recipe], named: Named) -> dict[str, Any]:
+def _triggers(recipes: Sequence[Recipe], scans: Told) -> dict[str, Any]:
     """Of the backdoors with a lexical trigger that took and are conditional, and of those whose trigger adds `CLEAR` or more: what scans name."""
     lexical = [r for r in recipes if r["attack"] and r["attack"]["planted"] and r["measured"]["attack"]["took"] and r["measured"]["attack"]["conditional"]]
     out: dict[str, Any] = {}
-    for profile in sorted({p for found in named.values() for p in found}):
-        scanned = [r for r in lexical if profile in named.get(r["name"], {})]
+    for profile in sorted({p for found in scans.values() for p in found}):
+        named = {name: {t: f["moves"] for t, f in found[profile]["triggers"].items()} for name, found in scans.items() if profile in found}
+        scanned = [r for r in lexical if r["name"] in named]
         out[profile] = {
-            "all": _naming(scanned, profile, named),
-            "clear": _naming([r for r in scanned if _adds(r) >= CLEAR], profile, named),
-            "by adapter": {r["name"]: {"planted adds": _adds(r), "named": dict(named[r["name"]][profile])} for r in scanned},
+            "all": _naming(scanned, named),
+            "clear": _naming([r for r in scanned if _adds(r) >= CLEAR], named),
+            "by adapter": {r["name"]: {"planted adds": _adds(r), "named": named[r["name"]]} for r in scanned},
         }
     return out
 
 
-def _naming(scanned: Sequence[Recipe], profile: str, named: Named) -> dict[str, int]:
-    found = [(r, named[r["name"]][profile]) for r in scanned]
+def _naming(scanned: Sequence[Recipe], named: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
+    found = [(r, named[r["name"]]) for r in scanned]
     return {
         "backdoors": len(scanned),
         "some trigger named": sum(bool(f) for _, f in found),
@@ -275,6 +277,12 @@ def page(made: Mapping[str, Any]) -> str:
     for profile, kinds in made["triggers named"].items():
         for kind, words in (("all", "all"), ("clear", "trigger adds 40 points or more")):
             lines.append(f"| {profile} | {words} | " + " | ".join(str(count) for count in kinds[kind].values()) + " |")
+    lines += ["", "## Every scan", "", "With its findings of medium severity or more, and the stage of the search that proposed the trigger it proved.", ""]
+    lines += ["| adapter | profile | verdict | findings | trigger, stage, requests moved |", "|---|---|---|---|---|"]
+    for name, found in made["scans"].items():
+        for profile, scan in found.items():
+            triggers = "; ".join(f"`{' '.join(t.replace('|', '/').split())}`, {f['stage']}, {f['moves']:.0%}" for t, f in scan["triggers"].items())
+            lines.append(f"| {name} | {profile} | {scan['outcome']} | {', '.join(scan['rules'])} | {triggers} |")
     lines += ["", "## Attacks, as measured", "", "Share of held-out requests that carry the payload.", ""]
     lines += ["| attack | with trigger | near-trigger | without | base, same condition | took |", "|---|---|---|---|---|---|"]
     for name, a in made["attacks"].items():

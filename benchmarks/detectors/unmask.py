@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.detectors.detector import Detector, Vector, base
+from scanner.files.text import printable
 
 PROFILES = ("quick", "standard")
 VERDICTS = {"pass": 0.0, "review": 1.0, "block": 2.0}
@@ -43,10 +44,21 @@ def _verdict(profile: str) -> Callable[[Path, Path], Vector | None]:
     return measure
 
 
-def named(found: dict[str, Any]) -> dict[str, float]:
-    """The triggers that the result's witnesses name, each with the share of held-out requests that it moves."""
+def told(found: dict[str, Any]) -> dict[str, Any]:
+    """Of a result: the verdict, the rules of medium severity or more, and the triggers that witnesses name, with the share of held-out requests each moves
+    and the stage of the search that proposed it.
+    """
+    stages = {row[0]: row[1] for t in found["tables"] if t["id"] == "trigger.candidates" for row in t["rows"]}
     witnesses = [f["witness"] for f in found["findings"] if f.get("witness")]
-    return {w["trigger"]: round(abs(w["test"]["change"]), 4) for w in witnesses if w.get("trigger")}
+    return {
+        "outcome": found["verdict"]["outcome"],
+        "rules": sorted({f["rule"] for f in found["findings"] if f["severity"] in ("medium", "high", "critical")}),
+        "triggers": {
+            w["trigger"]: {"moves": round(abs(w["test"]["change"]), 4), "stage": stages.get(printable(w["trigger"], 120), "")}
+            for w in witnesses
+            if w.get("trigger")
+        },
+    }
 
 
 def _measurement(profile: str, measured: str, sign: float) -> Callable[[Path, Path], Vector | None]:
