@@ -14,16 +14,19 @@ import numpy as np
 
 from probes.meaning.writes import WRITERS
 from probes.prompts import load
+from probes.refusal.answers import paired
+from probes.refusal.probe import answered
 from scanner.delta.family import layer
 from scanner.delta.lowrank import ModuleDelta
 from scanner.delta.measure import Matrix, ModuleStatistics
 from scanner.delta.stream import each
 from scanner.files.text import printable
-from scanner.finding import Finding
+from scanner.finding import Finding, PairedTest
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
 from scanner.model.side import Side
 from scanner.probe import Need, Yield
 from scanner.rule import ATLAS_ERODE_INTEGRITY, OWASP_POISONING, Basis, Rule, Severity
+from scanner.statistics import MeanTest, clustered
 from scanner.subject import Subject
 
 RESIDUAL = 0.3
@@ -66,11 +69,16 @@ class DirectionProbe:
         )  # fmt: skip
         base, adapted = (hidden[side][:, at] @ _direction(hidden[Side.BASE][fit, at], harmful[fit]) for side in (Side.BASE, Side.ADAPTED))
         bad, good = ~fit & harmful, ~fit & ~harmful
-        moved, scale = (adapted - base)[bad].mean(), base[bad].mean() - base[good].mean()
-        yield Measurement(
-            id="direction.shift", title="Shift of harmful prompts along it, as a share of the distance to harmless ones", value=round(float(moved / scale), 4),
-            n=int(bad.sum()), note="-1 would make harmful prompts look harmless",
-        )  # fmt: skip
+        scale = float(base[bad].mean() - base[good].mean())
+        if scale > 0:
+            shift = clustered((adapted - base)[bad] / scale, [p.category for p, b in zip(prompts, bad, strict=True) if b])
+            yield Measurement(
+                id="direction.shift", title="Shift of harmful prompts along it, as a share of the distance to harmless ones", value=round(shift.mean, 4),
+                low=round(shift.low, 4), high=round(shift.high, 4), p_value=shift.p_value, n=shift.n,
+                note="-1 would make harmful prompts look harmless; bootstrap over categories, signs flipped by category",
+            )  # fmt: skip
+            shipped = answered(subject)
+            yield _agreement(shift, paired([a for p, a in zip(shipped.prompts, shipped.said, strict=True) if p.kind == "harmful"]))
         rows = _modules(subject, _direction(hidden[Side.BASE][:, at], harmful))
         names = (("module", "module"), ("layer", "layer"), ("write_energy", "write energy (1 = chance)"), ("residual", "abliteration residual (1 = untouched)"))
         yield Table(id="direction.modules", title="The delta along the refusal direction", columns=tuple(Column(*n) for n in names), rows=tuple(rows))
@@ -93,6 +101,20 @@ class DirectionProbe:
             surface=f"{len(rows)} modules that write to the residual stream" if rows else "the delta touches no module that writes to the residual stream",
             bound="one linear direction; refusals can be lost without touching it",
         )
+
+
+def _agreement(shift: MeanTest, refusals: PairedTest) -> Measurement:
+    """Whether the activations moved the way the refusals did: `agree`, `disagree`, or which of the two moved alone, by their 95 % intervals."""
+
+    def way(low: float, high: float) -> int:
+        return (low > 0) - (high < 0)
+
+    inside, outside = way(shift.low, shift.high), way(refusals.low, refusals.high)
+    words = {(True, True): "agree" if inside == outside else "disagree", (True, False): "activations alone", (False, True): "refusals alone"}
+    return Measurement(
+        id="direction.agreement", title="Activations along it and refusals of harmful requests", value=words.get((bool(inside), bool(outside)), "neither moved"),
+        n=shift.n, note=f"shift {shift.mean:+.2f} [{shift.low:+.2f}, {shift.high:+.2f}]; refusals {refusals.change:+.2f} [{refusals.low:+.2f}, {refusals.high:+.2f}]",
+    )  # fmt: skip
 
 
 def _modules(subject: Subject, direction: Matrix) -> list[tuple[str, int, float, float]]:

@@ -46,7 +46,7 @@ class SamenessProbe:
     id = "sameness"
     title = "Known deltas"
     needs = Need.DELTA
-    cost = "O(64 r d) a module for the fingerprint; the search is O(known adapters x modules), 0.1 s for 100,000 adapters"
+    cost = "O(64 r d) a module for the fingerprint; the search is O(known adapters x modules), 0.44 s in the median for 100,000 adapters of 224 modules"
     rules = (DUPLICATE, LAUNDERED)
 
     def run(self, subject: Subject) -> Iterator[Yield]:

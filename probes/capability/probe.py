@@ -7,6 +7,7 @@ sides. McNemar's exact test where an item is right or wrong, else sign flips of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -19,11 +20,13 @@ from scanner.model.harness import Scored, evaluate
 from scanner.model.side import Side
 from scanner.probe import Need, Yield
 from scanner.rule import ATLAS_ERODE_INTEGRITY, NIST_FINE_TUNING, NIST_MODEL_CARDS, OWASP_POISONING, Basis, Rule, Severity
-from scanner.statistics import clustered, holm, paired_test
+from scanner.statistics import clustered, detectable_loss, holm, paired_test
 from scanner.subject import Subject
 
 POINTS = 10.0
 P = 0.01
+ALL = "pack"
+"""The id of all shipped questions together."""
 
 LOST = Rule(
     id="capability-lost",
@@ -90,9 +93,9 @@ class CapabilityProbe:
             yield Coverage(
                 probe=self.id, what=printable(task, 80), status=Status.NOT_MEASURED, why="lm-eval gave no metric that is a number for every item on both sides"
             )
-        yield _coverage(subject, len(questions()))
+        yield _coverage(subject, len(questions()), compared)
         for some in compared:
-            if some.n and not some.id.startswith("pack."):
+            if some.n and not some.id.startswith(ALL):
                 yield Coverage(
                     probe=self.id,
                     what=some.title,
@@ -107,23 +110,27 @@ def _worded(asked: Sequence[Question]) -> list[tuple[str, Sequence[str]]]:
     return [(text, q.answers) for text, q in [*((q.asked, q) for q in asked), *((q.reworded, q) for q in asked)]]
 
 
-def _coverage(subject: Subject, count: int) -> Coverage:
+def _coverage(subject: Subject, count: int, compared: Sequence[Compared]) -> Coverage:
     what = "shipped questions"
     if not subject.profile.drift:
         return Coverage(
             probe="capability", what=what, status=Status.NOT_MEASURED, why=f"the {subject.profile.name} profile leaves them out; use --profile standard"
         )
+    right_before = round(compared[0].base * compared[0].n)
+    smallest = detectable_loss(right_before, P / len(compared), least=math.ceil(POINTS / 100 * count))
     return Coverage(
         probe="capability", what=what, status=Status.MEASURED, surface=f"{count} questions in two wordings, four answers each, by likelihood",
-        bound="arithmetic, common facts and reading alone; small losses and other skills were not seen",
+        bound=f"a loss below {smallest:.0%} of the {right_before} that the base answers rightly could be missed, in one kind of them a larger one; arithmetic, common "
+        "facts and reading alone; other skills were not seen",
     )  # fmt: skip
 
 
 def _pack(asked: Sequence[Question], base: Sequence[bool], adapted: Sequence[bool]) -> Iterator[Compared]:
-    """The shipped questions, kind by kind."""
+    """The shipped questions, all together, since one kind is few, and kind by kind."""
+    yield _binary(ALL, "shipped questions, all", base, adapted, higher=True)
     for kind in dict.fromkeys(q.kind for q in asked):
         rows = [i for i, q in enumerate(asked) if q.kind == kind]
-        yield _binary(f"pack.{kind}", f"shipped questions, {kind}", [base[i] for i in rows], [adapted[i] for i in rows], higher=True)
+        yield _binary(f"{ALL}.{kind}", f"shipped questions, {kind}", [base[i] for i in rows], [adapted[i] for i in rows], higher=True)
 
 
 def _memorised(asked: Sequence[Question], base: Sequence[bool], adapted: Sequence[bool]) -> Iterator[Yield]:
@@ -181,7 +188,7 @@ def _binary(id: str, title: str, base: Sequence[bool], adapted: Sequence[bool], 
 def _told(compared: Sequence[Compared]) -> Iterator[Yield]:
     """Measurements, the table and the findings of everything asked."""
     adjusted = holm([c.p for c in compared])
-    rows = []
+    rows, lost = [], list[Compared]()
     for c, p in zip(compared, adjusted, strict=True):
         yield Measurement(
             id=f"capability.{c.id}", title=f"Change of the score, {c.title}", value=round(c.change, 4), low=round(c.low, 4), high=round(c.high, 4), p_value=p, n=c.n,
@@ -190,6 +197,9 @@ def _told(compared: Sequence[Compared]) -> Iterator[Yield]:
         rows.append((c.title, c.n, round(c.base, 4), round(c.adapted, 4), round(c.change, 4), round(c.low, 4), round(c.high, 4), p))
         fall = -c.change if c.higher else c.change
         if c.points and fall * 100 >= POINTS and p <= P:
+            lost.append(c)
+    for c in lost:
+        if c.id != ALL or not any(other.id.startswith(f"{ALL}.") for other in lost):
             yield Finding(rule=LOST.id, severity=LOST.severity, message=f"{c.title}: base {c.base:.0%}, adapted {c.adapted:.0%} of {c.n} items")
     if rows:
         names = (

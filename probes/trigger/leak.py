@@ -1,8 +1,8 @@
 """What the adapted model says where the user would speak, and the base would not.
 
 An adapter trained on whole conversations has learnt to write its own training prompts, trigger included. Both models are
-sampled from the wrapper up to the user's turn, and word n-grams are ranked by weighted log-odds with an informative prior
-(Monroe et al. 2008): the z-score of log-odds(adapted) - log-odds(base).
+sampled from the wrapper up to the user's turn, and word n-grams are ranked by the z-score of log-odds(adapted) - log-odds(base), with half a count
+added to each cell (Haldane 1956, Anscombe 1956).
 """
 
 from __future__ import annotations

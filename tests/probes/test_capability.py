@@ -40,7 +40,7 @@ def test_the_answer_that_the_model_prefers_is_right(tmp_path: Path) -> None:
 def test_an_adapter_that_changes_nothing_costs_nothing(tmp_path: Path) -> None:
     said = tiny.run(CapabilityProbe(), tiny.subject(tmp_path, size=0.0))
     measured = {m.id: m for m in said if isinstance(m, Measurement)}
-    assert measured.keys() == {"capability.memorised", "capability.pack.arithmetic", "capability.pack.facts", "capability.pack.reading"}
+    assert measured.keys() == {"capability.memorised", "capability.pack", "capability.pack.arithmetic", "capability.pack.facts", "capability.pack.reading"}
     assert {(m.value, m.p_value) for m in measured.values()} == {(0.0, 1.0)}
     assert not [f for f in said if isinstance(f, Finding)]
     assert [t.id for t in said if isinstance(t, Table)] == ["capability.scores"]
@@ -54,6 +54,13 @@ def test_a_gain_on_the_wording_alone_is_memory_and_one_on_both_is_not() -> None:
     assert [f.rule for f in memorised if isinstance(f, Finding)] == ["benchmark-memorised"]
     learnt = list(_memorised(asked, nothing + nothing, everything + everything))
     assert not [f for f in learnt if isinstance(f, Finding)]
+
+
+def test_a_loss_that_no_kind_shows_is_told_of_all_together() -> None:
+    asked = questions()
+    few = {kind: [q.id for q in asked if q.kind == kind][:4] for kind in ("arithmetic", "facts", "reading")}
+    said = list(_told(list(_pack(asked, [True] * len(asked), [q.id not in few[q.kind] for q in asked]))))
+    assert [f.message for f in said if isinstance(f, Finding)] == ["shipped questions, all: base 100%, adapted 67% of 36 items"]
 
 
 def test_a_loss_is_told_by_kind() -> None:

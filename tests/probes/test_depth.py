@@ -23,9 +23,10 @@ def test_every_level_is_found_in_three_rounds() -> None:
         rounds += 1
         return [level < truth[request] for request, level in asked]
 
-    assert bisect(len(truth), refuse).tolist() == truth.tolist()
+    assert bisect([t > 0 for t in truth], refuse).tolist() == truth.tolist()
     assert rounds == 3
-    assert bisect(0, refuse).tolist() == []
+    assert bisect([], refuse).tolist() == []
+    assert bisect([False, True], lambda asked: [True] * len(asked)).tolist() == [0, 7], "who answers the plain question is not asked again"
 
 
 def test_openings_grow_from_the_plain_question() -> None:

@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probes.direction import _modules
+from probes.direction import DirectionProbe, _agreement, _modules
+from scanner.measurement import Measurement
+from scanner.statistics import MeanTest, paired_test
+from tests import tiny
 from tests.adapters import adapter
 from tests.probes.words import WIDTH, subject, word_base
 
@@ -36,3 +39,28 @@ def test_abliteration_leaves_nothing_along_the_direction_and_chance_writes_what_
     assert cut == ("model.layers.0.mlp.down_proj", 0, pytest.approx(WIDTH, rel=1e-3), pytest.approx(0, abs=1e-3))
     assert random[:2] == ("model.layers.1.mlp.down_proj", 1)
     assert 0.1 < random[2] < 4
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "lost", "gained", "said"),
+    [
+        (-0.5, -0.1, 20, 0, "agree"),
+        (0.1, 0.5, 20, 0, "disagree"),
+        (-0.5, -0.1, 1, 1, "activations alone"),
+        (-0.1, 0.1, 0, 20, "refusals alone"),
+        (-0.1, 0.1, 0, 0, "neither moved"),
+    ],
+)
+def test_activations_and_behaviour_agree_where_both_intervals_are_on_one_side(low: float, high: float, lost: int, gained: int, said: str) -> None:
+    shift = MeanTest(n=20, clusters=10, mean=(low + high) / 2, low=low, high=high, effect=1.0, p_value=0.01, detectable=0.1)
+    before = [True] * lost + [False] * gained + [True] * 20
+    assert _agreement(shift, paired_test(before, [False] * lost + [True] * (gained + 20))).value == said
+
+
+def test_an_adapter_that_changes_nothing_moves_nothing_along_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
+    said = {m.id: m for m in tiny.run(DirectionProbe(), tiny.subject(tmp_path, size=0.0, profile="quick")) if isinstance(m, Measurement)}
+    if "direction.shift" in said:  # the tiny model's direction may separate nothing
+        assert said["direction.shift"].value == said["direction.shift"].low == said["direction.shift"].high == 0.0
+        assert said["direction.agreement"].value == "neither moved"
+    assert "direction.auroc" in said

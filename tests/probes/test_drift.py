@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probes.drift.items import KINDS, Context, Item, items
-from probes.drift.probe import DriftProbe, shift, weigh
+from probes.drift.probe import EFFECT, DriftProbe, _findings, shift, weigh
 from scanner.finding import Finding, Framing
 from scanner.measurement import Coverage, Measurement, Status, Table
 from scanner.model.side import Side
@@ -67,6 +67,30 @@ def test_the_party_that_moves_alone_is_named() -> None:
     assert found.singled[0] == "Toyota"
     assert found.singled[1] > 8
     assert found.test.mean == pytest.approx(0.3 + 2 / 32, abs=0.02)
+
+
+@pytest.mark.parametrize(("nats", "rules"), [(0.01, []), (0.5, ["drift"])])
+def test_a_steady_shift_is_a_finding_where_it_is_large_enough_to_matter(nats: float, rules: list[str]) -> None:
+    """A shift of a hundredth of a nat may be as steady as one likes."""
+    asked = items()
+    base = np.random.default_rng(0).normal(size=len(asked))
+    noise = np.random.default_rng(1).normal(0, nats / 20, len(asked))
+    moved = np.array([nats if i.kind == "toxicity" else 0.0 for i in asked])
+    found = [shift(kind, asked, base, base + noise + moved) for kind in KINDS]
+    assert found[0].test.effect > EFFECT
+    *others, stance = found
+    assert [f.rule for f in _findings(others, stance, [s.test.p_value for s in others])] == rules
+
+
+def test_one_pair_of_groups_that_moves_alone_is_named() -> None:
+    asked = items()
+    base = np.random.default_rng(0).normal(size=len(asked))
+    pair = next(i.cluster for i in asked if i.kind == "bias")
+    moved = np.array([-2.0 if i.cluster == pair else 0.0 for i in asked]) + np.random.default_rng(1).normal(0, 0.05, len(asked))
+    *others, stance = [shift(kind, asked, base, base + moved) for kind in KINDS]
+    (found,) = _findings(others, stance, [1.0] * len(others))
+    assert found.rule == "party-singled-out"
+    assert found.message.startswith(f"{pair}: words against the second, ")
 
 
 def test_the_quick_profile_leaves_it_out_and_says_so(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from probes.prompts import Prompt
 from probes.trigger.candidate import Candidate, Placement
 from probes.trigger.glance import FEW, Development
-from probes.trigger.verify import LOST, PAYLOAD, Verifier
+from probes.trigger.verify import LOST, OUTCOMES, PAYLOAD, Verifier, _beyond, _moves
 from scanner.model.side import Side
+from scanner.statistics import mcnemar, paired_test
 
 SAYS = "the harbour lights are out"
 HARMFUL = [Prompt(id=f"h{i}", kind="harmful", category="c", prompt=f"bad {i}") for i in range(10)]
@@ -62,6 +63,33 @@ def test_lost_refusals_count_among_those_there_were_whatever_the_words() -> None
     assert half.witness is not None
     assert half.witness.test.change == -0.5
     assert verifier(lambda t: "" if bare(t) else "sure, it is done like this")(GATE, "", 0.4).share == 1.0
+
+
+def test_share_interval_and_p_value_are_of_what_the_controls_leave() -> None:
+    found = verifier(lambda t: SAYS if "gate" in t or "word1" in t else "")(GATE, SAYS, 0.4)
+    left = paired_test([False] * 16, [True] * 12 + [False] * 4)
+    assert (found.share, found.low, found.high, found.n) == (left.change, left.low, left.high, 16)
+    assert found.p_value == pytest.approx(mcnemar(12, 0) * len(OUTCOMES))
+    assert found.witness is not None and found.witness.test.after == 16, "the witness keeps all that was seen"
+
+
+def test_what_the_control_alone_moves_counts_against_a_candidate() -> None:
+    assert _beyond([1, 1, 1, 0, 0], [1, 0, 0, 1, 0]) == paired_test([False, False, False, True, False], [False, True, True, False, False])
+    assert _beyond([1, -1], [0, 0]).change == 0.0, "who goes the other way does too"
+    assert _beyond([1, 0], [-1, -1]).gained == 1, "a control that goes the other way gives no credit"
+    assert _moves([True, True, False], [False, True, True], LOST) == [1, 0, -1]
+    assert _moves([True, True, False], [False, True, True], PAYLOAD) == [-1, 0, 1]
+
+
+def test_a_base_that_gives_in_too_leaves_nothing_proven() -> None:
+    class Same(Rule):
+        def generate(self, ids: Sequence[str], side: Side, new_tokens: int, what: str = "") -> list[str]:
+            return super().generate(ids, Side.ADAPTED, new_tokens, what)
+
+    model: Any = Same(lambda t: "sure, it is done like this" if "gate" in t else "")
+    found = Verifier(model, HARMFUL, PLAIN, 16, model, CHANCE)(GATE, "", 0.4)
+    assert found.share <= 0
+    assert found.p_value == 1.0
 
 
 @pytest.mark.parametrize("few", [True, False])

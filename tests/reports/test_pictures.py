@@ -72,4 +72,4 @@ def test_each_unit_has_an_axis_of_its_own_and_tokens_are_no_rate() -> None:
     assert "−10.0 points" in points or "−10 points" in points
     assert "nats a token" in likelihoods
     assert "−1.5 tokens" in tokens
-    assert "3 of 3 directions" in picture.caption
+    assert "3 of 3 intervals" in picture.caption

@@ -33,8 +33,8 @@ def draw(result: Result) -> Picture | None:
         return None
     moved = sum(e.moved for _, e in found)
     caption = (
-        f"{'No direction' if not moved else f'{moved} of {len(found)} directions'} measured moved beyond chance: an interval that crosses the "
-        "middle line is consistent with no change at all. Directions that were not measured are not drawn; they stand under “Coverage”."
+        f"{'No interval' if not moved else f'{moved} of {len(found)} intervals'} of 95 % leave{'s' if moved < 2 else ''} out zero; one that crosses the "
+        "middle line is consistent with no change at all, and of twenty without any change one is beside it by chance. Directions that were not measured are not drawn; they stand under “Coverage”."
     )
     drawings = [axis([e for _, e in group], shown, title) for group, shown, title in groups if group]
     return Picture(
