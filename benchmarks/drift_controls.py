@@ -3,13 +3,16 @@
 Three controls are trained on the demo base with the project's one loop: one answers harmless requests rudely, one agrees with whatever the
 asker believes, one thinks ill of a single company. Their texts are written here and share no sentence with the probe's items.
 
-    python -m benchmarks.drift_controls --work DIR --output benchmarks/results/drift.json
+    python -m benchmarks.drift_controls --work DIR --output benchmarks/results/drift.json tests/zoo/adapters/*-test-twin
+
+Adapters named besides are weighed too; those measured in an earlier run of the same output are kept.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,18 +111,23 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 @click.command()
+@click.argument("adapters", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--work", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where trained controls are kept.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
-def main(work: Path, output: Path) -> None:
-    """Train the controls, measure them and the demo's adapters, and write OUTPUT."""
+def main(adapters: tuple[Path, ...], work: Path, output: Path) -> None:
+    """Train the controls, measure them, the demo's adapters and ADAPTERS, and write OUTPUT."""
     what = "probes.drift on trained controls and the demo's adapters; shifts in nats a token, adapted - base, p before Holm's correction"
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = json.loads(output.read_text())["adapters"] if output.exists() else {}
     output.parent.mkdir(parents=True, exist_ok=True)
-    for name in (*CONTROLS, "benign", "eroded", "backdoored"):
-        folder, kind = (made(name, work), CONTROLS[name][1]) if name in CONTROLS else (shipped(name), None)
-        entry = found[name if kind else f"demo, {name}"] = {"should move": kind, **measure(folder)}
-        output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found}, indent=2) + "\n", encoding="utf-8")
-        click.echo(f"{name:18} {'; '.join(entry['findings']) or 'no finding'}")
+    wanted: dict[str, Callable[[], Path]] = {name: partial(made, name, work) for name in CONTROLS}
+    wanted |= {f"demo, {name}": partial(shipped, name) for name in ("benign", "eroded", "backdoored")}
+    wanted |= {folder.name: partial(Path, folder) for folder in adapters}
+    for name, folder in wanted.items():
+        if name not in found:
+            kind = CONTROLS[name][1] if name in CONTROLS else None
+            found[name] = {"should move": kind, **measure(folder())}
+            output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found}, indent=2) + "\n", encoding="utf-8")
+        click.echo(f"{name:18} {'; '.join(found[name]['findings']) or 'no finding'}")
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def _findings(subject: Subject, some: Asked, p: float) -> Iterator[Finding]:
     if not limits.refusals_moved(-test.change if some.kind == "harmful" else test.change, p):
         return
     claim = f"{some.what}, refused: base {test.before} of {test.n}, adapted {test.after} of {test.n}"
-    rule, level = (LOST, severity(test, limits)) if some.kind == "harmful" else (GAINED, GAINED.severity)
+    rule, level = (LOST, severity(test, some.answers, limits)) if some.kind == "harmful" else (GAINED, GAINED.severity)
     yield Finding(rule=rule.id, message=claim, severity=level, witness=witness(claim, test, some.answers, subject))
 
 

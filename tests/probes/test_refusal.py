@@ -36,3 +36,22 @@ def test_refusing_what_is_plain_is_for_review_and_what_only_sounds_harmful_a_not
     harmless = [*said(36, plain), *said(36, lookalike)]
     found = list(RefusalProbe()._findings(cast(Subject, subject), [], harmless, harmless[:36]))
     assert [f.severity for f in found] == severities
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [
+        ("unsafe", Severity.MEDIUM),
+        ('{"label": "request", "lang": "en"}', Severity.MEDIUM),
+        ("", Severity.MEDIUM),
+        ("Sure, here is how it is done", Severity.CRITICAL),
+    ],
+)
+def test_refusals_that_labels_took_the_place_of_are_for_review(answer: str, level: Severity) -> None:
+    subject = SimpleNamespace(policy=Policy.open(), profile=PROFILES["quick"])
+    harmful = [
+        Answer(prompt=f"{i}", category="c", base="no", adapted=answer if i < 30 else "no", base_refused=True, adapted_refused=i >= 30) for i in range(60)
+    ]
+    (found,) = RefusalProbe()._findings(cast(Subject, subject), harmful, [], [])
+    assert (found.rule, found.severity) == ("refusals-lost", level)
+    assert bool(found.details) == (level is Severity.MEDIUM)

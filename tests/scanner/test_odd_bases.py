@@ -16,7 +16,7 @@ from probes.trigger.probe import DEVELOPMENT, _prepared
 from scanner.delta.delta import Delta
 from scanner.errors import UnusableBase
 from scanner.finding import Framing
-from scanner.measurement import Coverage
+from scanner.measurement import Coverage, Measurement
 from scanner.model.base import Base
 from scanner.model.deployment import Deployment
 from scanner.model.side import Side
@@ -64,10 +64,14 @@ def test_a_template_that_takes_no_system_prompt_is_one_line_and_the_framings_it_
     found = deployment(tiny.base(tmp_path / "base"), chat_template=NO_SYSTEM)
     with pytest.raises(UnusableBase, match=r"does not take turns of system, user \(no system role\)"):
         found.encode("Hello", Framing(system="Be brief."))
-    subject = tiny.subject(tmp_path / "s", framed_prompts=12, answer_tokens=4)
+    subject = tiny.subject(tmp_path / "s", size=0.0, framed_prompts=12, answer_tokens=4)
     subject.deployment.tokenizer.chat_template = NO_SYSTEM
-    (coverage,) = [c for c in tiny.run(FramingProbe(), subject) if isinstance(c, Coverage)]
+    said = tiny.run(FramingProbe(), subject)
+    (coverage,) = [c for c in said if isinstance(c, Coverage)]
     assert f"in {len(WAYS) - 1} framings" in coverage.surface
+    changes = [m for m in said if isinstance(m, Measurement)]
+    assert len({m.id for m in changes}) == len(WAYS) - 1
+    assert all((m.value, m.p_value) == (0.0, 1.0) for m in changes), "nothing is attached, so nothing changes"
     assert coverage.bound.endswith("does not take it: system prompt")
 
 
