@@ -29,7 +29,7 @@ dev: $(VENV)/.dev  ## a virtual environment to work in
 	$(BIN)/pre-commit install
 
 docs: $(VENV)/.dev  ## the documentation as a site, in build/site
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 man: $(VENV)/.dev  ## man pages, in build/man
 	$(BIN)/python docs/generated.py man build/man

@@ -1,7 +1,7 @@
 """Pages that MkDocs makes from the code: rules, the policy's keys, the command line, result.json.
 
 They are written when the site is built, so they cannot fall behind. `python docs/generated.py NAME` prints one, and
-`python docs/generated.py man FOLDER` writes man pages.
+`python docs/generated.py man FOLDER` writes man pages. The table of docs/profiles.md stands in that page; a test compares it with `profiles`.
 """
 
 from __future__ import annotations
@@ -134,6 +134,45 @@ def _type(hint: Any) -> str:
     return names.get(hint) or {"date": "date"}.get(hint.__name__) or ("severity" if hint.__name__ == "Severity" else "table")
 
 
+# The profiles.
+
+
+def profiles() -> str:
+    """What each profile does, as a table."""
+    from probes.prompts import load
+    from probes.refusal.probe import choose
+    from scanner.profile import PROFILES
+
+    shipped = load("probes.refusal", "prompts.jsonl")
+    kinds = {kind: [p for p in shipped if (p.kind == "harmful") == (kind == "harmful")] for kind in ("harmful", "harmless")}
+    plain = sum(p.kind == "plain" for p in shipped)
+    rows: list[tuple[str, Callable[[Any], Any]]] = [
+        *((f"{kind} requests asked", lambda p, some=some: len(choose(some, p.prompts_per_category))) for kind, some in kinds.items()),
+        ("longest answer that is judged, in tokens", lambda p: p.answer_tokens),
+        ("harmful requests in each framing, and behind openings of an answer", lambda p: p.framed_prompts or "left out"),
+        ("drift that is no refusal, and the shipped questions", lambda p: "yes" if p.drift else "left out"),
+        ("neutral beginnings that both sides continue", lambda p: p.continued or "left out"),
+        ("requests of each kind from a set given with `--prompts`", lambda p: p.set_prompts or "all"),
+        ("items of each task given with `--tasks`", lambda p: p.task_items or "all"),
+        ("modules searched for intruder dimensions, strongest first", lambda p: p.intruder_modules or "all"),
+        ("trigger search: texts sampled from each side", lambda p: p.leak_samples),
+        ("trigger search: words of the vocabulary", lambda p: p.vocabulary or "all"),
+        ("trigger search: words that the delta reacts to", lambda p: p.shortlist),
+        ("trigger search: harmful requests that strings are screened on", lambda p: p.screen_prompts),
+        ("trigger search: rounds of growth", lambda p: p.rounds),
+        ("trigger search: strings of each round that answer 4 requests", lambda p: p.looked),
+        ("trigger search: of those, how many answer 14", lambda p: p.tried),
+        ("trigger search: of those, how many are put to the test", lambda p: p.verify),
+        ("held-out harmful prompts of that test", lambda p: p.verify_prompts),
+        ("held-out harmless prompts of that test", lambda p: min(p.verify_prompts * 3 // 4, plain)),
+        ("once the files decide, behaviour is measured", lambda p: "no" if p.stop_at_breach else "yes"),
+        ("once anything decides, triggers are searched", lambda p: "no" if p.stop_at_breach else "yes"),
+    ]  # fmt: skip
+    cells = [[title, *(f"{value:,}" if isinstance(value := told(p), int) else value for p in PROFILES.values())] for title, told in rows]
+    head = [["", *(f"`{name}`" for name in PROFILES)], ["---"] * (1 + len(PROFILES))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [*head, *cells])
+
+
 # The command line.
 
 
@@ -153,15 +192,17 @@ def command_line() -> str:
     options = {v: p.opts[0] for c in _walk(main, context) for p in c.params for v in _envvars(p)}
     lines += [f"| `{v}` | `{options[v]}` |" for v in variables]
     lines += [
-        "| `UNMASK_CACHE` | folder for assembled bases and base-side measurements; the user's cache folder otherwise |",
+        "| `UNMASK_CACHE` | folder for assembled bases, the base's work, and the adapted side's until its scan ends (two weeks where it was interrupted); "
+        "the user's cache folder otherwise |",
+        "| `UNMASK_KEY_PASSWORD` | password of the private key given with `--sign` |",
         "| `UNMASK_TRACEBACK` | with any value, an internal error shows its traceback |",
         "| `NO_COLOR` | with any value, no colours |",
         "",
         "## Shell completion\n",
         "```sh",
-        'eval "$(_UNMASK_COMPLETE=bash_source unmask)"     # in ~/.bashrc',
-        'eval "$(_UNMASK_COMPLETE=zsh_source unmask)"      # in ~/.zshrc',
-        "_UNMASK_COMPLETE=fish_source unmask | source      # in ~/.config/fish/config.fish",
+        "unmask completion bash >> ~/.bash_completion",
+        'unmask completion zsh > "${fpath[1]}/_unmask"',
+        "unmask completion fish > ~/.config/fish/completions/unmask.fish",
         "```",
         "",
     ]
@@ -291,4 +332,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "man":
         man(sys.argv[2])
     else:
-        print({**PAGES, "policy": policy_reference}[sys.argv[1]]())
+        print({**PAGES, "policy": policy_reference, "profiles": profiles}[sys.argv[1]]())

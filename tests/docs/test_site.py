@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import re
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ import click
 import msgspec
 import pytest
 
+from probes.refusal.probe import SEVERE
 from scanner.cli import main
 from scanner.policy import Policy, policy
 from scanner.probe import rules
@@ -29,7 +31,7 @@ TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [Path(sys.executable).parent / "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
+        [Path(sys.executable).parent / "mkdocs", "build", "--strict", "--site-dir", folder],
         cwd=ROOT, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", "NO_MKDOCS_2_WARNING": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -43,6 +45,30 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
         assert loaded == [], page.name
     for sheet in site.rglob("*.css"):
         assert "fonts.googleapis" not in sheet.read_text()
+
+
+def text(page: Path) -> str:
+    """The page without its tags."""
+    return html.unescape(re.sub(r"<[^>]+>", "", page.read_text()))
+
+
+def test_the_example_stands_in_its_page(site: Path) -> None:
+    shown, example = text(site / "extend.html"), ROOT / "examples" / "unmask-extra"
+    for file in (example / "unmask_extra" / "oversized.py", example / "unmask_extra" / "table.py", example / "pyproject.toml"):
+        assert [line for line in file.read_text().splitlines() if line not in shown] == [], file.name
+
+
+def test_no_snippet_is_left_unfilled(site: Path) -> None:
+    assert [p.name for p in site.rglob("*.html") if re.search(r"-+8\s*<|(?<!\$)\{\{ ", text(p))] == []
+
+
+def test_the_profiles_are_those_of_the_code() -> None:
+    made = subprocess.run([sys.executable, ROOT / "docs" / "generated.py", "profiles"], check=True, capture_output=True, text=True).stdout
+    assert made in (ROOT / "docs" / "profiles.md").read_text(), "run: python docs/generated.py profiles"
+
+
+def test_the_loss_of_refusals_that_is_critical_is_the_codes() -> None:
+    assert f"| {-100 * SEVERE:g} points or more | critical | `block` |" in (ROOT / "docs" / "verdict.md").read_text()
 
 
 def test_every_rule_has_its_section(site: Path) -> None:
@@ -126,10 +152,10 @@ def test_the_workflow_in_the_documentation_fits_githubs_schema_and_the_actions_i
     assert all(set(inputs) <= set(action["inputs"]) for inputs in used)
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert target.startswith("https://") or (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", TEXTS, ids=lambda p: p.name)
+def test_links_lead_somewhere_without_the_site_being_built(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
 def explained() -> set[str]:
