@@ -12,8 +12,8 @@ RUN python -m venv /opt/unmask \
 
 FROM python:3.12-slim-bookworm
 COPY --from=build /opt/unmask /opt/unmask
-RUN useradd --create-home --uid 10001 unmask && install -d -o unmask /work /out
-ENV PATH=/opt/unmask/bin:$PATH UNMASK_OUTPUT=/out HF_HUB_DISABLE_TELEMETRY=1
+RUN useradd --create-home --uid 10001 unmask && install -d -o unmask /work /out /cache
+ENV PATH=/opt/unmask/bin:$PATH UNMASK_OUTPUT=/out UNMASK_CACHE=/cache HF_HUB_DISABLE_TELEMETRY=1
 USER 10001
 WORKDIR /work
 ENTRYPOINT ["unmask"]
