@@ -39,7 +39,7 @@ def sign_option() -> Callable[[Any], Any]:
 def fail_on_option(default: str | None = "block") -> Callable[[Any], Any]:
     """`--fail-on`; with None the policy's is the default."""
     shown: bool | str = True if default else "the policy's"
-    told = "Worst outcome that still exits 0 is the one below."
+    told = "`review`: exit 1 on review and block; `block`: exit 1 on block only."
     return click.option("--fail-on", type=click.Choice(["review", "block"]), envvar="UNMASK_FAIL_ON", default=default, show_default=shown, help=told)
 
 

@@ -16,8 +16,8 @@ _OPTIONS = (
     click.option("--public-key", "public_keys", type=PATH, multiple=True, help="PEM key, one of which must have made the signature; repeatable."),
     click.option("--identity", default="", help="Signer of a Sigstore signature, with --issuer and --allow-hub, instead of a key."),
     click.option("--issuer", default="", help="OpenID Connect issuer who vouches for --identity."),
-    click.option("--known-bad", type=PATH, multiple=True, help="List of SHA-256 sums to refuse, as sha256sum writes it; repeatable."),
-    click.option("--known-good", type=PATH, multiple=True, help="List of SHA-256 sums outside which every file is a finding; repeatable."),
+    click.option("--known-bad", type=PATH, multiple=True, help="List of SHA-256 sums that block, as sha256sum writes it; repeatable."),
+    click.option("--known-good", type=PATH, multiple=True, help="Allowlist of SHA-256 sums: every file on no list is a finding; repeatable."),
 )
 
 

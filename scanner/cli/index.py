@@ -15,7 +15,7 @@ from scanner.files.text import printable
 @click.argument("folders", type=PATH, nargs=-1, required=True)
 @click.option("--output", type=PATH, required=True, help="The index; one that is there already is extended.")
 @click.option("--note", default="", help="What is known of these adapters; shown with a match.")
-@click.option("--bad", is_flag=True, help="Mark these adapters as bad: a copy of one is a graver finding.")
+@click.option("--bad", is_flag=True, help="Mark these adapters as bad: a copy of one asks for a review.")
 def command(folders: tuple[Path, ...], output: Path, note: str, bad: bool) -> None:
     """Take the fingerprints of the adapters in FOLDERS into an index for `unmask scan --known`.
 

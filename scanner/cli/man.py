@@ -14,7 +14,7 @@ _EXIT = (
     ("2", "It could not be done, or the scan is incomplete: one line on standard error says why."),
 )
 _ENVIRONMENT = (
-    ("UNMASK_CACHE", "Folder for what may be computed again, instead of the user's cache folder."),
+    ("UNMASK_CACHE", "Folder for the base's work, and the adapted side's until its scan ends, instead of the user's cache folder."),
     ("UNMASK_KEY_PASSWORD", "Password of the private key given with --sign."),
     ("UNMASK_TRACEBACK", "Where set, an internal error shows its traceback."),
     ("NO_COLOR", "Where set, nothing is coloured."),

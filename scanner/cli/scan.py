@@ -57,7 +57,7 @@ def command(
 
     An option outranks its environment variable (UNMASK_BASE, UNMASK_POLICY and so on), which outranks the policy.
 
-    Exit codes: 0 pass (or review, unless --fail-on review), 1 the policy fails it, 2 the scan could not be done or is incomplete.
+    Exit codes: 0 pass (or review, unless --fail-on review or the policy says so), 1 the policy fails it, 2 the scan could not be done or is incomplete.
     """
     from scanner.policy import Policy
     from scanner.progress import Reporter
