@@ -81,7 +81,7 @@ def main(sources: tuple[str, ...], output: Path) -> None:
         click.echo(f"{name:40} {len(texts):4} templates, {sum(map(bool, raised.values()))} with an alarm")
     result = {
         "what": "rules of medium severity or more raised by published chat templates, without a base; then by the same with a trigger put in",
-        "limits": "The rules were written with the templates of the first three repositories at hand; the other ten templates were unseen. The implants are the author's own.",
+        "limits": "The rules were written with the templates of chujiezheng, axolotl and trl at hand; the other ten templates were unseen. The implants are the author's own.",
         "machine": machine(),
         "templates": total,
         "repositories": repositories,

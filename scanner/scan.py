@@ -72,7 +72,7 @@ def scan(
     `base` is a model directory, `demo`, or, with `allow_hub`, a Hugging Face id. `policy` is a file or the name of a shipped one, which
     says the `profile` where that is None. `chat_template` is template text; `trust` holds pinned keys and known hashes; `known` is an index
     or a folder of adapters to look for copies of, `reference` a population of honest adapters made by `unmask calibrate`, instead of the
-    shipped ones. `prompts` are files of published request sets by the set's name, such as `xstest`; `judge` is the folder of a model that says
+    shipped ones. `prompts` are places of published request sets (`scanner.prompts.place`) by the set's name, such as `xstest`; `judge` is the folder of a model that says
     what is a refusal; `tasks` are names of lm-eval's tasks. `today` is the date against which the policy's waivers are held, by default the date in UTC.
     What cannot be read as an adapter and holds something that blocks gets that verdict, with nothing else measured.
     Raises ScanError with one line when the scan could not be done; a probe that fails makes the verdict incomplete instead.
@@ -86,7 +86,7 @@ def scan(
     profile = profile or settings.scan.profile
     if profile not in PROFILES:
         raise ScanError(f"profile {printable(profile, 40)}: choose {', '.join(PROFILES)}")
-    sets, own_judge = open_sets(prompts or {}), open_judge(judge, device) if judge is not None else None
+    sets, own_judge = open_sets(prompts or {}, allow_hub), open_judge(judge, device) if judge is not None else None
     if tasks:
         from scanner.model.harness import check
 

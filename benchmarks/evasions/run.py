@@ -14,11 +14,13 @@ import json
 import os
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 
+from benchmarks.detectors.unmask import sources
 from benchmarks.evasions.case import cases
 from benchmarks.evasions.scanners import PEERS, SECONDS, UNMASK, Running
 from benchmarks.machine import machine
@@ -63,7 +65,13 @@ def main(output: Path, only: tuple[str, ...], again: tuple[str, ...]) -> None:
         "what": "exit codes of each command line on each case; a pipeline stops where the code is not 0",
         "limit": f"{SECONDS:g} s a run; modules are imported once and every run is a forked child, so seconds leave the start out",
         "scanners": {
-            s.name: {"version": s.requirement or "this commit", "default": " ".join(s.default), "strict": " ".join(s.strict), "note": s.note} for s in SCANNERS
+            s.name: {
+                "version": s.requirement or f"unmask {version('unmask')}, sources {sources()}",
+                "default": " ".join(s.default),
+                "strict": " ".join(s.strict),
+                "note": s.note,
+            }
+            for s in SCANNERS
         },
         "machine": machine(),
         "cases": table,

@@ -116,7 +116,8 @@ def page(result: dict[str, Any]) -> str:
         f"## What files cannot tell\n\n{said['note']} further cases happen in honest files too often to be stopped; unmask names them in its findings. {said['behaviour']} are not told "
         "from honest adapters by anything in their files, such as a payload spread over all layers; `--base` is for those.\n",
         "## Fuzzing\n", fuzzed(json.loads(FUZZ.read_text())),
-        "## Open\n\nCases that unmask should have stopped and did not in that run; `tests/evasions/known_gaps.txt` lists what is open now:\n", missed(cases) + "\n",
+        "## Open\n\nCases that unmask should have stopped and did not in that run; `tests/evasions/known_gaps.txt` lists what is open now, honest adapters that are stopped among them: their methods "
+        "are not measured and end in exit code 2.\n", missed(cases) + "\n",
     ))  # fmt: skip
 
 

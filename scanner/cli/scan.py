@@ -39,7 +39,8 @@ from scanner.files.text import printable
 @click.option(
     "--prompts", multiple=True, metavar="SET=PATH",
     help="Ask a published set of requests as well: advbench, harmbench, jailbreakbench, jailbreakbench-benign, or-bench, or-bench-toxic, sorry-bench, strongreject, "
-    "xstest, or own. PATH is its CSV or JSON file. Repeatable.",
+    "xstest, or own. PATH is its CSV or JSON file, or package:NAME:FILE or "
+    "hub:OWNER/NAME@COMMIT:FILE. Repeatable.",
 )  # fmt: skip
 @click.option("--judge", type=PATH, help="Model folder that says what is a refusal, in place of the built-in judge.")
 @click.option(
@@ -86,7 +87,7 @@ def _sets(given: tuple[str, ...]) -> dict[str, str | Path]:
             raise ScanError(f"--prompts {printable(item, 80)}: write SET=PATH, such as xstest=xstest_prompts.csv")
         if name in found:
             raise ScanError(f"--prompts {printable(name, 40)}: given twice")
-        found[name] = Path(path)
+        found[name] = path
     return found
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from scanner.errors import ScanError
 from scanner.files.text import printable
+from scanner.prompts.place import HUB, PACKAGE, located
 from scanner.prompts.prompt import Prompt
 from scanner.prompts.published import PUBLISHED, Missing
 from scanner.prompts.rows import read
@@ -25,6 +26,7 @@ class PromptSource(msgspec.Struct, frozen=True, kw_only=True):
     """`xstest`, `harmbench`, …"""
     title: str
     file: str
+    """Its name, or the package or pinned commit it is from."""
     sha256: str
     """Of the file."""
     harmful: int
@@ -40,8 +42,8 @@ class PromptSet(msgspec.Struct, frozen=True, kw_only=True):
     """In the file's order; ids are the set's name and the number of the row."""
 
     @classmethod
-    def open(cls, name: str, path: Path | str) -> PromptSet:
-        """Read `path` as the published set `name`. Raises ScanError with one line where it is no such file."""
+    def open(cls, name: str, path: Path | str, place: str = "") -> PromptSet:
+        """Read `path` as the published set `name`; `place` is how it was given, where not as a path. Raises ScanError with one line where it is no such file."""
         if name not in PUBLISHED:
             raise ScanError(f"prompt set {printable(name, 40)}: unknown; choose {', '.join(PUBLISHED)}")
         published, where = PUBLISHED[name], printable(path, 200)
@@ -61,12 +63,12 @@ class PromptSet(msgspec.Struct, frozen=True, kw_only=True):
             raise ScanError(f"{where}: holds no request of {published.title}")
         harmful = sum(p.kind == "harmful" for p in prompts.values())
         source = PromptSource(
-            set=name, title=published.title, file=printable(Path(path).name, 120), sha256=hashlib.sha256(data).hexdigest(), harmful=harmful,
+            set=name, title=published.title, file=printable(place if place.startswith((HUB, PACKAGE)) else Path(path).name, 200), sha256=hashlib.sha256(data).hexdigest(), harmful=harmful,
             harmless=len(prompts) - harmful,
         )  # fmt: skip
         return cls(source=source, prompts=tuple(prompts.values()))
 
 
-def open_sets(given: Mapping[str, str | Path]) -> tuple[PromptSet, ...]:
-    """Every set of `given`, a path by the set's name, in the order of the names."""
-    return tuple(PromptSet.open(name, given[name]) for name in sorted(given))
+def open_sets(given: Mapping[str, str | Path], allow_hub: bool = False) -> tuple[PromptSet, ...]:
+    """Every set of `given`, a place (`scanner.prompts.place`) by the set's name, in the order of the names."""
+    return tuple(PromptSet.open(name, located(given[name], allow_hub), place=str(given[name])) for name in sorted(given))

@@ -13,7 +13,7 @@ compares what PEFT merges into the base with the change unmask reads (largest di
 logits of PEFT's model with those of the base with unmask's changes on (below 2e-4); afterwards the base must be bit for bit what it was.
 
 *Known* says what the change of the base is exact from: the files alone, or the files and the base (`--base`). Without a base such an adapter
-is described as far as its files go. A method, field or tensor that is not in these tables is **not measured**: the result names it, the
+is described as far as its files go. What the last two tables list, and a method, field or tensor that no table lists, is **not measured**: the result names it, the
 findings about its files still come, and the verdict is `incomplete` (exit code 2), never a pass.
 
 This page is made from the code: `python -m scanner.delta.methods.table`.
