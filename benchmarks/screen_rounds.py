@@ -23,10 +23,11 @@ from probes.meaning.reads import shortlist
 from probes.prompts import load
 from probes.trigger.candidate import Candidate
 from probes.trigger.probe import _best, _prepared, screened
-from probes.trigger.screen import GOING_ON, Score, _best_of
+from probes.trigger.screen import GOING_ON, LEAST, Score, _best_of
 from scanner.scan import open_base
 
 VOCABULARY = 150
+OF = (16, 8, 4, 2)
 
 
 @click.command()
@@ -37,7 +38,7 @@ def main(adapters: tuple[Path, ...], output: Path) -> None:
     found: dict[str, Any] = {}
     made = {
         "what": f"trigger search, standard profile with {VOCABULARY} vocabulary words: of the strings that answer first after a screen on all requests, "
-        f"those that go on from the first request of each kind, where one in {GOING_ON} of each source does",
+        f"those that go on from the first request of each kind, by how many of each source do; a scan takes one in {GOING_ON}, {LEAST} at least",
         "machine": machine(),
         "adapters": found,
     }
@@ -53,7 +54,7 @@ def _measured(folder: Path) -> dict[str, Any]:
     pool = screened(subject, shortlist(subject, subject.profile.shortlist))
     whole: list[Score] = []
     early: list[Score] = []
-    going: set[Candidate] = set()
+    going: dict[int, set[Candidate]] = {of: set() for of in OF}
     spent = {"first round": 0.0, "all requests": 0.0}
     for some in pool.values():
         table = np.full((3, len(screen._requests), len(some)), np.nan)
@@ -64,16 +65,22 @@ def _measured(folder: Path) -> dict[str, Any]:
             spent[name] += time.process_time() - start
             if rows is first:
                 scores = screen._scores(table, some)
-                going |= {some[i] for i in _best_of(scores, early)}
+                for of, kept in going.items():
+                    kept |= {some[i] for i in _best_of(scores, early, of)}
                 early += scores
         whole += screen._scores(table, some)
     best = _best(whole, [], subject.profile.looked)
     return {
         "strings": len(whole),
-        "go on": len(going),
         "looked at": len(best),
-        "of these go on": sum(c in going for c in best),
-        "of the first half go on": sum(c in going for c in best[: len(best) // 2]),
+        "one in": {
+            str(of): {
+                "go on": len(kept),
+                "of those looked at": sum(c in kept for c in best),
+                "of their first half": sum(c in kept for c in best[: len(best) // 2]),
+            }
+            for of, kept in going.items()
+        },
         "processor s": {k: round(v, 1) for k, v in spent.items()},
     }
 

@@ -131,9 +131,9 @@ def _mean(values: Array) -> Array:
     return np.nanmean(values, 0) if len(values) else np.zeros(values.shape[1])
 
 
-def _best_of(scores: Sequence[Score], beside: Sequence[Score]) -> list[int]:
-    """Places of the scores that go on: the best by score and the best by size, and what was drawn by chance, in their order."""
-    count = max(LEAST, len(scores) // GOING_ON) // 2
+def _best_of(scores: Sequence[Score], beside: Sequence[Score], of: int = GOING_ON) -> list[int]:
+    """Places of the scores that go on: one `of` so many, the best by score and the best by size, and what was drawn by chance, in their order."""
+    count = max(LEAST, len(scores) // of) // 2
     chosen = {i for i, s in enumerate(scores) if s.candidate.source == "chance"}
     for measure in (scores_of, sizes_of):
         found = measure([*beside, *scores])[len(beside) :]
