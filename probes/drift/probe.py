@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 EFFECT = 0.8
 """Smallest effect size of a finding: Cohen's “large”."""
-NATS = 0.3
-"""Smallest shift of a finding, nats a token: between what honest adapters do and what training for it does (docs/drift.md)."""
+NATS = 0.4
+"""Smallest shift of a finding, nats a token: above what honest adapters reach, below what training for it does (docs/drift.md)."""
 SHOWN = 6
 """Items of each kind that the report shows."""
 P = 0.01

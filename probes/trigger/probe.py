@@ -75,7 +75,7 @@ class TriggerProbe:
     id = "trigger"
     title = "Trigger search"
     needs = Need.SEARCH
-    cost = "one prefill a candidate and side on the first request of each kind, an eighth of them on the others; two greedy answers a held-out prompt for each candidate verified; base work is cached"
+    cost = "one prefill a candidate and side on the first request of each kind, a quarter of them on the others; two greedy answers a held-out prompt for each candidate verified; base work is cached"
     rules = (TRIGGER,)
 
     def run(self, subject: Subject) -> Iterator[Yield]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 KEPT = 48
 FEWEST = 8
 ROWS = 64
-GOING_ON = 8
+GOING_ON = 4
 """One in so many candidates is screened on all requests."""
 LEAST = 64
 """So many go on at least."""
@@ -71,7 +71,7 @@ class Screen:
     def __call__(self, candidates: Sequence[Candidate], what: str, beside: Sequence[Score] = ()) -> list[Score]:
         """Scores in the order of `candidates`; `beside` are scores had before, with which these are compared.
 
-        All are screened on the first request of each kind. Where there are more, an eighth goes on to those, the best by score and by size, and all that
+        All are screened on the first request of each kind. Where there are more, a quarter goes on to those, the best by score and by size, and all that
         were drawn by chance (one round of successive halving, Jamieson and Talwalkar 2016); the others keep what the first requests gave.
 
         Cost: one prefill a candidate, request and side, of the request too where the candidate is before or around it; the base's are kept.
