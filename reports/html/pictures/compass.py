@@ -12,10 +12,10 @@ from scanner.result import Result
 
 MOST_DIRECTIONS = 24
 _AXES = (
-    ("", 100.0, "points", "Change of rates, adapted minus base, in percentage points"),
-    ("nats", 1.0, "nats", "Shift of log-odds, adapted minus base, in nats"),
-    ("nats a token", 1.0, "nats a token", "Shift of likelihoods of given sentences, adapted minus base, in nats a token"),
-    ("tokens", 1.0, "tokens", "Change of the depth of refusals, adapted minus base, in tokens of a forced answer"),
+    ("", 100.0, "points", "Rates, adapted − base, percentage points"),
+    ("nats", 1.0, "nats", "Log-odds, adapted − base, nats"),
+    ("nats a token", 1.0, "nats", "Likelihoods, adapted − base, nats a token"),
+    ("tokens", 1.0, "tokens", "Depth of refusals, adapted − base, tokens"),
 )
 """The unit of a measurement, units of the axis in one of it, the axis's unit and its title; what has no unit is a rate."""
 _RATE = ".change"
