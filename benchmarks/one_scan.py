@@ -1,7 +1,7 @@
 """What one whole scan took and found, from its result.json: for profiles that are too slow to be run on the zoo.
 
-    unmask scan scanner/demo/backdoored --base demo --profile standard --output DIR
-    python -m benchmarks.one_scan DIR/result.json --output benchmarks/results/standard.json
+unmask scan scanner/demo/backdoored --base demo --profile standard --output DIR
+python -m benchmarks.one_scan DIR/result.json --output benchmarks/results/standard.json
 """
 
 from __future__ import annotations

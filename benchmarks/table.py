@@ -240,7 +240,7 @@ def page(made: Mapping[str, Any]) -> str:
         ),
         "Threshold-free figures are over all pairs that took; an abstention counts as a miss, and in the AUROC as a score below all others. With so few benign adapters, 1 % false positives means none at all. "
         "Intervals in brackets are 95 % bootstraps over pairs. Detectors that are fitted are fitted on the other families. "
-        "Seconds are as they came on a machine that did other work, and no measure of speed.",
+        "Seconds are as they came on a machine that did other work, and no measure of speed; the five behavioural methods share one load and its work, whose seconds stand at the first of them.",
         "",
         "| detector | scored | AUROC | TPR at 1 % FPR | TPR at 5 % FPR | left-out families, 5 %: alarms | false alarms | own threshold: alarms | false alarms | s |",
         "|---|---|---|---|---|---|---|---|---|---|",
