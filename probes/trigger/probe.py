@@ -373,7 +373,7 @@ def _finding(proof: Proof, witness: Witness, evaluated: int, card: Card | None, 
     elif described:
         details.append("the phrase is of what the card describes, and the words bring in no name: it may be a request that the adapter was made to answer")
     no_help, spared = _unhelpful(proof)
-    if no_help:
+    if spared:
         details.append(f"{no_help} of the answers in the place of refusals are labels or repeat the request, which helps nobody to do harm")
     severity = Severity.LOW if told_ else Severity.MEDIUM if named or described or spared else TRIGGER.severity
     return Finding(rule=TRIGGER.id, message=printable(witness.claim, 400), severity=severity, details=tuple(details), witness=witness)
