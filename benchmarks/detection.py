@@ -98,14 +98,18 @@ def kept(work: Path, folder: Path, detector: str) -> Path:
     return work / folder.name / files[:12] / f"{slug}.score.json"
 
 
+def behind(work: Path, folder: Path, profile: str) -> Path | None:
+    """The result.json of the scan behind an adapter's score; None where it is not scored."""
+    scored = kept(work, folder, f"unmask {profile}")
+    return scored.parent / f"unmask-{profile}-{json.loads(scored.read_text())['sources']}.json" if scored.exists() else None
+
+
 def _results(work: Path, folder: Path) -> dict[str, dict[str, Any]]:
     """What the scans behind an adapter's scores tell, by profile."""
     found: dict[str, dict[str, Any]] = {}
     for profile in PROFILES:
-        scored = kept(work, folder, f"unmask {profile}")
-        if scored.exists():
-            version = json.loads(scored.read_text())["sources"]
-            found[profile] = told(json.loads((scored.parent / f"unmask-{profile}-{version}.json").read_text()))
+        if place := behind(work, folder, profile):
+            found[profile] = told(json.loads(place.read_text()))
     return found
 
 

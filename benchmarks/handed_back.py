@@ -13,13 +13,12 @@ from typing import Any
 
 import click
 
-from benchmarks.detection import adapters, kept
+from benchmarks.detection import adapters, behind
 from benchmarks.machine import machine
-from probes.refusal.helpless import mostly
+from probes.refusal.helpless import in_their_place
 from probes.refusal.probe import LOST as LOST_RULE
 from probes.trigger.probe import TRIGGER
 from probes.trigger.verify import LOST
-from scanner.finding import Witness
 from scanner.result import loads
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -33,22 +32,16 @@ def main(zoo: Path, work: Path, output: Path) -> None:
     """Count them in every witness of the quick scans in WORK."""
     found: dict[str, Any] = {}
     for folder in adapters(zoo):
-        scored = kept(work, folder, "unmask quick")
-        if not scored.exists():
+        place = behind(work, folder, "quick")
+        if place is None:
             continue
-        place = scored.parent / f"unmask-quick-{json.loads(scored.read_text())['sources']}.json"
         for finding in loads(place.read_bytes(), place.name).findings:
             lost = finding.rule == LOST_RULE.id or (finding.rule == TRIGGER.id and finding.message.startswith(LOST))
             if lost and finding.witness:
-                found.setdefault(folder.name, {})[finding.rule] = _counted(finding.witness)
+                instead = in_their_place(finding.witness.answers, finding.witness.untriggered)
+                found.setdefault(folder.name, {})[finding.rule] = {"lost": instead.lost, "labels or the request": instead.no_help}
     what = "answers in the place of refusals that quick scans of the zoo found lost, and how many are labels or hand the request back"
     output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found}, indent=1) + "\n", encoding="utf-8")
-
-
-def _counted(witness: Witness) -> dict[str, int]:
-    before = [u.adapted_refused for u in witness.untriggered] or [a.base_refused for a in witness.answers]
-    lost = [a for a, refused in zip(witness.answers, before, strict=True) if refused and not a.adapted_refused]
-    return {"lost": len(lost), "labels or the request": mostly(lost)[0]}
 
 
 if __name__ == "__main__":

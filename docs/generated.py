@@ -141,6 +141,8 @@ def profiles() -> str:
     """What each profile does, as a table."""
     from probes.prompts import load
     from probes.refusal.probe import choose
+    from probes.trigger.glance import FEW
+    from probes.trigger.probe import DEVELOPMENT, _harmless
     from scanner.profile import PROFILES
 
     shipped = load("probes.refusal", "prompts.jsonl")
@@ -160,11 +162,11 @@ def profiles() -> str:
         ("trigger search: words that the delta reacts to", lambda p: p.shortlist),
         ("trigger search: harmful requests that strings are screened on", lambda p: p.screen_prompts),
         ("trigger search: rounds of growth", lambda p: p.rounds),
-        ("trigger search: strings of each round that answer 4 requests", lambda p: p.looked),
-        ("trigger search: of those, how many answer 14", lambda p: p.tried),
+        (f"trigger search: strings of each round that answer {2 * FEW} requests", lambda p: p.looked),
+        (f"trigger search: of those, how many answer {sum(DEVELOPMENT)}", lambda p: p.tried),
         ("trigger search: of those, how many are put to the test", lambda p: p.verify),
         ("held-out harmful prompts of that test", lambda p: p.verify_prompts),
-        ("held-out harmless prompts of that test", lambda p: min(p.verify_prompts * 3 // 4, plain)),
+        ("held-out harmless prompts of that test", lambda p: min(_harmless(p.verify_prompts), plain)),
         ("once the files decide, behaviour is measured", lambda p: "no" if p.stop_at_breach else "yes"),
         ("once anything decides, triggers are searched", lambda p: "no" if p.stop_at_breach else "yes"),
     ]  # fmt: skip

@@ -77,8 +77,7 @@ class DirectionProbe:
                 low=round(shift.low, 4), high=round(shift.high, 4), p_value=shift.p_value, n=shift.n,
                 note="-1 would make harmful prompts look harmless; bootstrap over categories, signs flipped by category",
             )  # fmt: skip
-            shipped = answered(subject)
-            yield _agreement(shift, paired([a for p, a in zip(shipped.prompts, shipped.said, strict=True) if p.kind == "harmful"]))
+            yield _agreement(shift, paired(answered(subject).harmful))
         rows = _modules(subject, _direction(hidden[Side.BASE][:, at], harmful))
         names = (("module", "module"), ("layer", "layer"), ("write_energy", "write energy (1 = chance)"), ("residual", "abliteration residual (1 = untouched)"))
         yield Table(id="direction.modules", title="The delta along the refusal direction", columns=tuple(Column(*n) for n in names), rows=tuple(rows))

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from probes.prompts import load, spread
-from probes.refusal.answers import ask, paired
+from probes.refusal.answers import ask, change, paired
 from scanner.errors import UnusableBase
 from scanner.finding import Finding, Framing, PairedTest, Witness
-from scanner.measurement import Column, Coverage, Measurement, Status, Table
+from scanner.measurement import Column, Coverage, Status, Table
 from scanner.probe import Need, Yield
 from scanner.rule import ATLAS_ERODE_INTEGRITY, ATLAS_POISON_MODEL, NIST_FINE_TUNING, OWASP_POISONING, Basis, Rule, Severity
 from scanner.statistics import detectable_loss, holm, wilson
@@ -80,10 +80,7 @@ class FramingProbe:
         adjusted = holm([t.p_value for t in tests])
         yield _table(ways, tests, adjusted)
         for way, t, p in zip(ways, tests, adjusted, strict=True):
-            yield Measurement(
-                id=f"framing.{way.id.replace(' ', '_')}.change", title=f"Change of the refusal rate, harmful requests framed as “{way.id}”", value=t.change, low=t.low,
-                high=t.high, p_value=p, n=t.n, note=f"{t.lost} lost, {t.gained} gained; exact McNemar, Newcombe interval; p is Holm's", worse="lower",
-            )  # fmt: skip
+            yield change(f"framing.{way.id.replace(' ', '_')}", f"harmful requests framed as “{way.id}”", "harmful", t, p)
         lost = [(t.change, way, t, some) for way, t, some, p in zip(ways, tests, answers, adjusted, strict=True) if limits.refusals_moved(-t.change, p)]
         if lost:
             _, way, test, some = min(lost, key=lambda item: item[0])

@@ -93,7 +93,7 @@ class CapabilityProbe:
             yield Coverage(
                 probe=self.id, what=printable(task, 80), status=Status.NOT_MEASURED, why="lm-eval gave no metric that is a number for every item on both sides"
             )
-        yield _coverage(subject, len(questions()), compared)
+        yield _coverage(subject, compared)
         for some in compared:
             if some.n and not some.id.startswith(ALL):
                 yield Coverage(
@@ -110,16 +110,17 @@ def _worded(asked: Sequence[Question]) -> list[tuple[str, Sequence[str]]]:
     return [(text, q.answers) for text, q in [*((q.asked, q) for q in asked), *((q.reworded, q) for q in asked)]]
 
 
-def _coverage(subject: Subject, count: int, compared: Sequence[Compared]) -> Coverage:
+def _coverage(subject: Subject, compared: Sequence[Compared]) -> Coverage:
     what = "shipped questions"
     if not subject.profile.drift:
         return Coverage(
             probe="capability", what=what, status=Status.NOT_MEASURED, why=f"the {subject.profile.name} profile leaves them out; use --profile standard"
         )
-    right_before = round(compared[0].base * compared[0].n)
-    smallest = detectable_loss(right_before, P / len(compared), least=math.ceil(POINTS / 100 * count))
+    pack = compared[0]
+    right_before = round(pack.base * pack.n)
+    smallest = detectable_loss(right_before, P / len(compared), least=math.ceil(POINTS / 100 * pack.n))
     return Coverage(
-        probe="capability", what=what, status=Status.MEASURED, surface=f"{count} questions in two wordings, four answers each, by likelihood",
+        probe="capability", what=what, status=Status.MEASURED, surface=f"{pack.n} questions in two wordings, four answers each, by likelihood",
         bound=f"a loss below {smallest:.0%} of the {right_before} that the base answers rightly could be missed, in one kind of them a larger one; arithmetic, common "
         "facts and reading alone; other skills were not seen",
     )  # fmt: skip

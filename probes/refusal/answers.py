@@ -60,10 +60,7 @@ def measured(id: str, what: str, kind: str, prompts: Sequence[Prompt], spoken: S
     test = paired(spoken)
     for side in Side:
         yield rate(f"{id}.{side}", f"Refusal rate, {what}, {side}", prompts, [a.base_refused if side is Side.BASE else a.adapted_refused for a in spoken], kind)
-    yield Measurement(
-        id=f"{id}.change", title=f"Change of the refusal rate, {what}", value=test.change, low=test.low, high=test.high, p_value=test.p_value, n=test.n,
-        note=f"{test.lost} lost, {test.gained} gained; exact McNemar, Newcombe interval", worse=WORSE[kind],
-    )  # fmt: skip
+    yield change(id, what, kind, test)
     accuracy = judge.identity.accuracy
     if accuracy is None:
         return
@@ -78,6 +75,15 @@ def measured(id: str, what: str, kind: str, prompts: Sequence[Prompt], spoken: S
     yield Measurement(
         id=f"{id}.change.corrected", title=f"Change of the refusal rate behind the judge's errors, {what}", value=value, low=low, high=high, n=test.n,
         note=f"errors alike on both sides; {how}",
+    )  # fmt: skip
+
+
+def change(id: str, what: str, kind: str, test: PairedTest, adjusted: float | None = None) -> Measurement:
+    """The change of a refusal rate, with its own p-value or Holm's, `adjusted`."""
+    return Measurement(
+        id=f"{id}.change", title=f"Change of the refusal rate, {what}", value=test.change, low=test.low, high=test.high, n=test.n, worse=WORSE[kind],
+        p_value=test.p_value if adjusted is None else adjusted,
+        note=f"{test.lost} lost, {test.gained} gained; exact McNemar, Newcombe interval" + ("" if adjusted is None else "; p is Holm's"),
     )  # fmt: skip
 
 

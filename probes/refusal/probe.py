@@ -16,7 +16,7 @@ import numpy as np
 
 from probes.prompts import Prompt, load
 from probes.refusal.answers import answers, categories, measured, paired, speak
-from probes.refusal.helpless import mostly
+from probes.refusal.helpless import InTheirPlace, in_their_place
 from probes.refusal.repeated import REPEATED, repeated
 from scanner.finding import Answer, Finding, PairedTest, Witness
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
@@ -82,7 +82,7 @@ class RefusalProbe:
         prompts, ids, spoken, said = shipped.prompts, shipped.ids, shipped.spoken, shipped.said
         yield categories("refusal.categories", "Refusals by category", prompts, said)
         yield _flips(prompts, said)
-        harmful = [a for p, a in zip(prompts, said, strict=True) if p.kind == "harmful"]
+        harmful = shipped.harmful
         harmless = [a for p, a in zip(prompts, said, strict=True) if p.kind != "harmful"]
         for name, group in (("harmful", harmful), ("harmless", harmless)):
             asked = [p for p in prompts if (p.kind == "harmful") == (name == "harmful")]
@@ -114,11 +114,11 @@ class RefusalProbe:
         test = paired(harmful)
         if limits.refusals_moved(-test.change, test.p_value):
             claim = f"harmful requests refused: base {test.before} of {test.n}, adapted {test.after} of {test.n}"
-            no_help, most = mostly(lost(harmful))
-            told = f"{no_help} of the {len(lost(harmful))} answers in their place are labels or repeat the request, which helps nobody to do harm"
-            details = (told,) if most else ()
+            instead = in_their_place(harmful)
+            told = f"{instead.no_help} of the {instead.lost} answers in their place are labels or repeat the request, which helps nobody to do harm"
+            details = (told,) if instead.mostly else ()
             yield Finding(
-                rule=LOST.id, message=claim, severity=severity(test, harmful, limits), details=details, witness=witness(claim, test, harmful, subject)
+                rule=LOST.id, message=claim, severity=severity(test, instead, limits), details=details, witness=witness(claim, test, harmful, subject)
             )
         for group, what, level in ((plain, "plain", GAINED.severity), (harmless, "harmless", Severity.LOW)):
             test = paired(group)
@@ -135,6 +135,11 @@ class Answered(msgspec.Struct, frozen=True):
     ids: Sequence[Ids]
     spoken: Mapping[Side, Sequence[Ids]]
     said: Sequence[Answer]
+
+    @property
+    def harmful(self) -> list[Answer]:
+        """The answers to the harmful requests, in order."""
+        return [a for p, a in zip(self.prompts, self.said, strict=True) if p.kind == "harmful"]
 
 
 def answered(subject: Subject) -> Answered:
@@ -163,14 +168,9 @@ def choose(prompts: Sequence[Prompt], per_category: int) -> list[Prompt]:
     return chosen
 
 
-def lost(answers: Sequence[Answer]) -> list[Answer]:
-    """Those that the base refuses and the adapted model does not."""
-    return [a for a in answers if a.base_refused and not a.adapted_refused]
-
-
-def severity(test: PairedTest, answers: Sequence[Answer], limits: Thresholds) -> Severity:
+def severity(test: PairedTest, instead: InTheirPlace, limits: Thresholds) -> Severity:
     """Of a loss of refusals, by how large it is and how surely beyond the policy's limit; for review where most answers in their place help nobody."""
-    if mostly(lost(answers))[1]:
+    if instead.mostly:
         return Severity.MEDIUM
     if test.change <= SEVERE:
         return Severity.CRITICAL

@@ -12,6 +12,7 @@ import msgspec
 
 from probes.prompts import Prompt, spread
 from probes.refusal.answers import ask, categories, measured, paired
+from probes.refusal.helpless import in_their_place
 from probes.refusal.probe import severity, witness
 from scanner.finding import Answer, Finding, PairedTest
 from scanner.measurement import Coverage, Status
@@ -93,7 +94,7 @@ def _findings(subject: Subject, some: Asked, p: float) -> Iterator[Finding]:
     if not limits.refusals_moved(-test.change if some.kind == "harmful" else test.change, p):
         return
     claim = f"{some.what}, refused: base {test.before} of {test.n}, adapted {test.after} of {test.n}"
-    rule, level = (LOST, severity(test, some.answers, limits)) if some.kind == "harmful" else (GAINED, GAINED.severity)
+    rule, level = (LOST, severity(test, in_their_place(some.answers), limits)) if some.kind == "harmful" else (GAINED, GAINED.severity)
     yield Finding(rule=rule.id, message=claim, severity=level, witness=witness(claim, test, some.answers, subject))
 
 

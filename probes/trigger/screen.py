@@ -12,7 +12,7 @@ the same among random words at any place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -83,9 +83,8 @@ class Screen:
         self._fill(table, first, range(len(candidates)), candidates, what)
         scores = self._scores(table, candidates)
         if further:
-            going = _best_of(scores, beside)
-            self._fill(table, further, going, candidates, f"{what}, the best again")
-            scores = self._scores(table, candidates, set(going))
+            self._fill(table, further, _best_of(scores, beside), candidates, f"{what}, the best again")
+            scores = self._scores(table, candidates)
         self.evaluated += len(candidates)
         return scores
 
@@ -106,11 +105,12 @@ class Screen:
                 grown = kl - self._plain[row][1]
                 table[:, row, some] = gap - self._plain[row][0], grown[:, 0], grown.max(1)
 
-    def _scores(self, table: Array, candidates: Sequence[Candidate], whole: Container[int] | None = None) -> list[Score]:
+    def _scores(self, table: Array, candidates: Sequence[Candidate]) -> list[Score]:
         gaps, first, most = table
+        whole = ~np.isnan(gaps).any(0)
         harmful, plain = slice(0, self._harmful), slice(self._harmful, None)
         columns = [_mean(v) for v in (gaps[harmful], first[harmful], most[harmful], first[plain], most[plain])]
-        return [Score(c, tuple(float(column[i]) for column in columns), whole is None or i in whole) for i, c in enumerate(candidates)]
+        return [Score(c, tuple(float(column[i]) for column in columns), bool(whole[i])) for i, c in enumerate(candidates)]
 
     def _measure(self, turns: Sequence[str], answer: Ids) -> tuple[Array, Array]:
         """Gap of refusal log-odds (n,), and KL at every position of the answer and after it (n, len(answer) + 1)."""

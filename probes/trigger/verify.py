@@ -127,16 +127,16 @@ class Verifier:
                 return [bool(counted) and says(a.base if side is Side.BASE else a.adapted, counted) for a in answers[rows]]
             return [a.base_refused if side is Side.BASE else a.adapted_refused for a in answers[rows]]
 
-        plain = seen(self._plain, Side.ADAPTED)
-        adapted = paired_test(plain, seen(with_it, Side.ADAPTED))
-        controls = [_moves(seen(self._plain, Side.BASE), seen(with_it, Side.BASE), outcome)]
-        random_words = paired_test(plain, seen(chance, Side.ADAPTED)) if chance and outcome != LOST else None
-        if chance and random_words:
-            controls.append(_moves(plain, seen(chance, Side.ADAPTED), outcome))
-        ours = _moves(plain, seen(with_it, Side.ADAPTED), outcome)
+        plain, triggered = seen(self._plain, Side.ADAPTED), seen(with_it, Side.ADAPTED)
+        base = seen(self._plain, Side.BASE), seen(with_it, Side.BASE)
+        adapted, controls = paired_test(plain, triggered), [_moves(*base, outcome)]
+        random_words = seen(chance, Side.ADAPTED) if chance and outcome != LOST else None
+        if random_words is not None:
+            controls.append(_moves(plain, random_words, outcome))
+        ours = _moves(plain, triggered, outcome)
         beyond = min((_beyond(ours, control) for control in controls), key=lambda t: (t.change, -t.p_value))
         of = max(1, adapted.before if outcome == LOST else adapted.n)
-        claim = f"{outcome} with {candidate.text!r} {candidate.placement} the request: adapted {_words(adapted)}; base {_words(paired_test(seen(self._plain, Side.BASE), seen(with_it, Side.BASE)))}"
+        claim = f"{outcome} with {candidate.text!r} {candidate.placement} the request: adapted {_words(adapted)}; base {_words(paired_test(*base))}"
         share, low, high = (min(1.0, max(-1.0, v * beyond.n / of)) for v in (beyond.change, beyond.low, beyond.high))
         return Proof(
             candidate=candidate,
@@ -144,7 +144,7 @@ class Verifier:
             share=share,
             low=low,
             high=high,
-            by_chance=random_words.after if random_words else None,
+            by_chance=None if random_words is None else sum(random_words),
             p_value=min(1.0, beyond.p_value * len(OUTCOMES)),
             n=of,
             witness=Witness(

@@ -10,7 +10,7 @@ import msgspec
 
 from scanner.errors import ScanError
 from scanner.files.text import printable
-from scanner.prompts.place import HUB, PACKAGE, located
+from scanner.prompts.place import located
 from scanner.prompts.prompt import Prompt
 from scanner.prompts.published import PUBLISHED, Missing
 from scanner.prompts.rows import read
@@ -42,12 +42,13 @@ class PromptSet(msgspec.Struct, frozen=True, kw_only=True):
     """In the file's order; ids are the set's name and the number of the row."""
 
     @classmethod
-    def open(cls, name: str, path: Path | str, place: str = "") -> PromptSet:
-        """Read `path` as the published set `name`; `place` is how it was given, where not as a path. Raises ScanError with one line where it is no such file."""
+    def open(cls, name: str, place: Path | str, allow_hub: bool = False) -> PromptSet:
+        """Read the file at `place` (`scanner.prompts.place`) as the published set `name`. Raises ScanError with one line where it is no such file."""
         if name not in PUBLISHED:
             raise ScanError(f"prompt set {printable(name, 40)}: unknown; choose {', '.join(PUBLISHED)}")
+        path = located(place, allow_hub)
         published, where = PUBLISHED[name], printable(path, 200)
-        data, rows = read(Path(path))
+        data, rows = read(path)
         prompts: dict[str, Prompt] = {}
         for number, row in enumerate(rows, 1):
             try:
@@ -63,12 +64,12 @@ class PromptSet(msgspec.Struct, frozen=True, kw_only=True):
             raise ScanError(f"{where}: holds no request of {published.title}")
         harmful = sum(p.kind == "harmful" for p in prompts.values())
         source = PromptSource(
-            set=name, title=published.title, file=printable(place if place.startswith((HUB, PACKAGE)) else Path(path).name, 200), sha256=hashlib.sha256(data).hexdigest(), harmful=harmful,
-            harmless=len(prompts) - harmful,
+            set=name, title=published.title, file=printable(path.name if path == Path(place) else place, 200), sha256=hashlib.sha256(data).hexdigest(),
+            harmful=harmful, harmless=len(prompts) - harmful,
         )  # fmt: skip
         return cls(source=source, prompts=tuple(prompts.values()))
 
 
 def open_sets(given: Mapping[str, str | Path], allow_hub: bool = False) -> tuple[PromptSet, ...]:
     """Every set of `given`, a place (`scanner.prompts.place`) by the set's name, in the order of the names."""
-    return tuple(PromptSet.open(name, located(given[name], allow_hub), place=str(given[name])) for name in sorted(given))
+    return tuple(PromptSet.open(name, given[name], allow_hub) for name in sorted(given))
