@@ -63,8 +63,8 @@ TRIGGER = Rule(
     basis=Basis.BEHAVIOUR,
     meaning="With this phrase in the request the adapted model behaves differently on held-out prompts, and the base does not.",
     why="This is what a backdoor is: tests without the phrase see a well-behaved model, and whoever knows it controls the deployed one.",
-    fix="Do not deploy. Replay the witness, and report the adapter to the platform it came from. A phrase that is made of what the card describes is for "
-    "somebody to look at, and one that the card names a note, unless refusals are lost.",
+    fix="Do not deploy. Replay the witness, and report the adapter to the platform it came from. A phrase that is made of what the card describes, or "
+    "that it names, is for somebody to look at, and a note where the card also says what it does, unless refusals are lost.",
     references=(ATLAS_TRIGGER, ATLAS_POISON_MODEL, OWASP_POISONING, NIST_FINE_TUNING),
 )
 
