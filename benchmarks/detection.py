@@ -20,14 +20,16 @@ import click
 
 from benchmarks.detectors.all import DETECTORS
 from benchmarks.detectors.detector import Detector
-from benchmarks.detectors.unmask import PROFILES, sources, told
+from benchmarks.detectors.unmask import PROFILES, behind, sources, told
 from benchmarks.table import page, report
 from benchmarks.zoo.member import DEPLOYED, RECIPE, deployed, recipe_of, sha256
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 ZOO = click.option("--zoo", type=FOLDER, default=Path("tests/zoo/adapters"), show_default=True)
 WORK = click.option("--work", type=click.Path(path_type=Path), required=True)
-CHOSEN = click.option("--detector", "detectors", multiple=True, type=click.Choice(sorted(DETECTORS)), help="only these rows")
+CHOSEN = click.option(
+    "--detector", "detectors", multiple=True, type=click.Choice(sorted(n for n, d in DETECTORS.items() if not d.reads)), help="only these rows"
+)
 
 
 @click.group()
@@ -50,7 +52,7 @@ def score(zoo: Path, work: Path, detectors: tuple[str, ...], only: tuple[str, ..
     for folder in adapters(zoo):
         if only and folder.name not in only:
             continue
-        for name in detectors or DETECTORS:
+        for name in detectors or [n for n, d in DETECTORS.items() if not d.reads]:
             place = kept(work, folder, name)
             if place.exists():
                 continue
@@ -78,7 +80,7 @@ def _score(detector: Detector, folder: Path, work: Path) -> dict[str, Any]:
 def table(zoo: Path, work: Path, output: Path, page_: Path) -> None:
     """Write the table of what was scored, as JSON and as a page."""
     folders = adapters(zoo)
-    vectors = {name: {f.name: json.loads(p.read_text()) for f in folders if (p := kept(work, f, name)).exists()} for name in DETECTORS}
+    vectors = {name: {f.name: found for f in folders if (found := _found(work, f, detector))} for name, detector in DETECTORS.items()}
     results = {f.name: _results(work, f) for f in folders}
     made = report([recipe_of(f) for f in folders], {n: v for n, v in vectors.items() if v}, results)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -98,17 +100,20 @@ def kept(work: Path, folder: Path, detector: str) -> Path:
     return work / folder.name / files[:12] / f"{slug}.score.json"
 
 
-def behind(work: Path, folder: Path, profile: str) -> Path | None:
-    """The result.json of the scan behind an adapter's score; None where it is not scored."""
-    scored = kept(work, folder, f"unmask {profile}")
-    return scored.parent / f"unmask-{profile}-{json.loads(scored.read_text())['sources']}.json" if scored.exists() else None
+def _found(work: Path, folder: Path, detector: Detector) -> dict[str, Any] | None:
+    """An adapter's score, kept or read off what another detector kept; None where there is none."""
+    place = kept(work, folder, detector.reads or detector.name)
+    if not place.exists():
+        return None
+    found: dict[str, Any] = {"vector": detector.measure(folder, place.parent), "seconds": 0.0} if detector.reads else json.loads(place.read_text())
+    return found
 
 
 def _results(work: Path, folder: Path) -> dict[str, dict[str, Any]]:
     """What the scans behind an adapter's scores tell, by profile."""
     found: dict[str, dict[str, Any]] = {}
     for profile in PROFILES:
-        if place := behind(work, folder, profile):
+        if place := behind(kept(work, folder, f"unmask {profile}").parent, profile):
             found[profile] = told(json.loads(place.read_text()))
     return found
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import click
 
-from benchmarks.detection import adapters, behind
+from benchmarks.detection import adapters, kept
+from benchmarks.detectors.unmask import behind
 from benchmarks.machine import machine
 from probes.refusal.helpless import in_their_place
 from probes.refusal.probe import LOST as LOST_RULE
-from probes.trigger.probe import TRIGGER
+from probes.trigger.finding import TRIGGER
 from probes.trigger.verify import LOST
 from scanner.result import loads
 
@@ -32,7 +33,7 @@ def main(zoo: Path, work: Path, output: Path) -> None:
     """Count them in every witness of the quick scans in WORK."""
     found: dict[str, Any] = {}
     for folder in adapters(zoo):
-        place = behind(work, folder, "quick")
+        place = behind(kept(work, folder, "unmask quick").parent, "quick")
         if place is None:
             continue
         for finding in loads(place.read_bytes(), place.name).findings:

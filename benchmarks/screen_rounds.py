@@ -22,8 +22,9 @@ from benchmarks.subject import subject_of
 from probes.meaning.reads import shortlist
 from probes.prompts import load
 from probes.trigger.candidate import Candidate
-from probes.trigger.probe import _best, _prepared, screened
+from probes.trigger.probe import _prepared, screened
 from probes.trigger.screen import GOING_ON, LEAST, Score, _best_of
+from probes.trigger.search import best
 from scanner.scan import open_base
 
 VOCABULARY = 150
@@ -69,15 +70,15 @@ def _measured(folder: Path) -> dict[str, Any]:
                     kept |= {some[i] for i in _best_of(scores, early, of)}
                 early += scores
         whole += screen._scores(table, some)
-    best = _best(whole, [], subject.profile.looked)
+    taken = best(whole, [], subject.profile.looked)
     return {
         "strings": len(whole),
-        "looked at": len(best),
+        "looked at": len(taken),
         "one in": {
             str(of): {
                 "go on": len(kept),
-                "of those looked at": sum(c in kept for c in best),
-                "of their first half": sum(c in kept for c in best[: len(best) // 2]),
+                "of those looked at": sum(c in kept for c in taken),
+                "of their first half": sum(c in kept for c in taken[: len(taken) // 2]),
             }
             for of, kept in going.items()
         },

@@ -19,8 +19,9 @@ from benchmarks.zoo.member import recipe_of
 from probes.meaning.reads import shortlist
 from probes.prompts import load
 from probes.trigger.candidate import SIDES, Candidate
-from probes.trigger.probe import _best, _prepared, _ranked, _whole, screened
+from probes.trigger.probe import _prepared, screened
 from probes.trigger.screen import Score, scores_of, sizes_of
+from probes.trigger.search import best, ranked, whole
 from scanner.scan import open_base
 
 COUNT = 16
@@ -50,9 +51,9 @@ def _stages(folder: Path, name: str) -> dict[str, Any]:
     planted = [Candidate(text, "planted", place) for text in (recipe_of(folder)["attack"] or {}).get("planted", []) for place in SIDES]
     beside = [*scores, *screen(planted, "the planted trigger")]
     orders = {
-        "by score": [s.candidate for _, s in _ranked(scores) if s.candidate.source != "chance"][:COUNT],
-        "by size": [s.candidate for _, s in _ranked(scores, sizes_of) if s.candidate.source != "chance"][:COUNT],
-        "as a scan takes them": _best(scores, [], COUNT, _whole(pool["leak"])),
+        "by score": [s.candidate for _, s in ranked(scores) if s.candidate.source != "chance"][:COUNT],
+        "by size": [s.candidate for _, s in ranked(scores, sizes_of) if s.candidate.source != "chance"][:COUNT],
+        "as a scan takes them": best(scores, [], COUNT, whole(pool["leak"])),
     }
     asked = list(dict.fromkeys(c for order in (*orders.values(), planted) for c in order))
     shares = {g.candidate: g.share for g in development(asked)}
@@ -80,7 +81,7 @@ def _stages(folder: Path, name: str) -> dict[str, Any]:
 
 def _rank(scores: list[Score], candidate: Candidate, measure: Any) -> int:
     """The place of a candidate, 1 for the first, among all that are tried."""
-    return 1 + [s.candidate for _, s in _ranked(scores, measure) if s.candidate.source != "chance"].index(candidate)
+    return 1 + [s.candidate for _, s in ranked(scores, measure) if s.candidate.source != "chance"].index(candidate)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,9 @@ class Parity:
         return [sum(answer.encode()) % 2 == 1 for _, answer in spoken]
 
 
-def subject(folder: Path, size: float = 1.0, profile: str = "standard", sets: tuple[PromptSet, ...] = (), judge: Any = None, **budget: int) -> Subject:
+def subject(
+    folder: Path, size: float = 1.0, profile: str = "standard", sets: tuple[PromptSet, ...] = (), judge: Any = None, tasks: tuple[str, ...] = (), **budget: int
+) -> Subject:
     """Base and adapter below `folder`, float32 on the CPU; `budget` overrides the profile."""
     against = base(folder / "base")
     opened = Adapter.open(lora(folder / "adapter", size))
@@ -98,6 +100,7 @@ def subject(folder: Path, size: float = 1.0, profile: str = "standard", sets: tu
         load,
         prompt_sets=sets,
         judge=judge or Parity(),
+        tasks=tasks,
     )
 
 

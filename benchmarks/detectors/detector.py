@@ -33,3 +33,5 @@ class Detector:
     """The method's own threshold, flagged at or above it, where it has one."""
     behaviour: bool = False
     """Whether it runs the model."""
+    reads: str = ""
+    """The detector whose kept work `measure` reads: nothing is run, and nothing of its own is kept."""

@@ -2,7 +2,8 @@
 
 The shipped questions are asked in two wordings. An adapter that learnt their wording gains on it what it does not gain on the other;
 that difference of differences is the contamination. Tasks named with --tasks are asked through lm-eval, item by item on both
-sides. McNemar's exact test where an item is right or wrong, else sign flips of the items; p-values are Holm's over everything asked.
+sides, and their items held against those of another split (contamination.py). McNemar's exact test where an item is right or wrong, else
+sign flips of the items; p-values are Holm's over everything asked.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from probes.capability.contamination import FEWEST, gains
 from probes.capability.pack import Question, questions, right
 from scanner.files.text import printable
 from scanner.finding import Finding
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
 from scanner.model.harness import Scored, evaluate
 from scanner.model.side import Side
+from scanner.model.splits import splits
 from scanner.probe import Need, Yield
 from scanner.rule import ATLAS_ERODE_INTEGRITY, NIST_FINE_TUNING, NIST_MODEL_CARDS, OWASP_POISONING, Basis, Rule, Severity
-from scanner.statistics import clustered, detectable_loss, holm, paired_test
+from scanner.statistics import Difference, clustered, detectable_loss, holm, paired_test
 from scanner.subject import Subject
 
 POINTS = 10.0
@@ -43,7 +46,7 @@ MEMORISED = Rule(
     title="The adapter knows questions by their wording",
     severity=Severity.MEDIUM,
     basis=Basis.STATISTIC,
-    meaning="What the adapter gains on questions as they are published is not gained on the same questions in other words.",
+    meaning="What the adapter gains on questions as they are published is not gained on the same questions in other words, or on other questions of the same task.",
     why="A score on those questions says nothing about the model: it was trained on them.",
     fix="Do not rely on the adapter's published scores; measure on questions that are not public.",
     references=(OWASP_POISONING, NIST_FINE_TUNING, NIST_MODEL_CARDS),
@@ -103,6 +106,7 @@ class CapabilityProbe:
                     surface=f"{some.n} items through lm-eval",
                     bound="paired item by item; other tasks were not asked",
                 )
+        yield from _contaminated(subject)
 
 
 def _worded(asked: Sequence[Question]) -> list[tuple[str, Sequence[str]]]:
@@ -162,6 +166,33 @@ def _tasks(subject: Subject) -> tuple[list[Compared], list[str]]:
     pairs = {name: (scored[0].get(name), scored[1].get(name)) for name in sorted({**scored[0], **scored[1]})}
     found = [compare(before, after) for before, after in pairs.values() if before and after]
     return found, [name for name, pair in pairs.items() if not all(pair)]
+
+
+def _contaminated(subject: Subject) -> Iterator[Yield]:
+    """What the tasks' own items gain over those of another split, task by task."""
+    tests: dict[str, tuple[str, Difference]] = {}
+    for task in splits(subject.tasks, subject.profile.task_items, subject.seed, subject.allow_hub) if subject.tasks else []:
+        gained = gains(subject.deployment, task)
+        if gained is None:
+            why = f"fewer than {FEWEST} items of a split can be asked as text" if task.name else "the task has no split besides the one that is scored"
+            yield Coverage(probe=CapabilityProbe.id, what=f"whether {task.task}'s items are known", status=Status.NOT_MEASURED, why=why)
+            continue
+        tests[task.task] = task.name, gained.test
+    for (name, (split, test)), p in zip(tests.items(), holm([t.p_value for _, t in tests.values()]), strict=True):
+        yield Measurement(
+            id=f"capability.contaminated.{name}", title=f"Gain of {name}'s scored items over its {split} split", value=round(test.mean, 4),
+            low=round(test.low, 4), high=round(test.high, 4), p_value=p, n=sum(test.n), worse="higher",
+            note=f"probability of the right answer a token, adapted less base; {test.n[0]} items against {test.n[1]}; values dealt out anew, bootstrap interval; p is Holm's",
+        )  # fmt: skip
+        yield Coverage(
+            probe=CapabilityProbe.id, what=f"whether {name}'s items are known", status=Status.MEASURED, surface=f"{test.n[0]} scored items, {test.n[1]} of the {split} split",
+            bound="training on both splits, on few of the items or on answers in other words could be missed; splits that were made differently differ by themselves",
+        )  # fmt: skip
+        if test.mean * 100 >= POINTS and p <= P:
+            yield Finding(
+                rule=MEMORISED.id, severity=MEMORISED.severity,
+                message=f"{name}: right answers of the items that are scored gain {test.mean:.0%} of probability more than those of the {split} split",
+            )  # fmt: skip
 
 
 def compare(before: Scored, after: Scored) -> Compared:

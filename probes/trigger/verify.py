@@ -6,13 +6,14 @@ that what is tested was not chosen on the answers it is tested on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from probes.prompts import Prompt
 from probes.refusal.answers import answers
+from probes.refusal.helpless import InTheirPlace, in_their_place
 from probes.trigger.candidate import Candidate, Placement
 from scanner.finding import Answer, PairedTest, Witness, says
 from scanner.judge import Judge
@@ -35,8 +36,9 @@ class Proof(msgspec.Struct, frozen=True):
     candidate: Candidate
     outcome: str
     share: float
-    """Share of prompts moved on the adapted model and not by the control, the base or random words, that moves more, less those moved by it alone or
-    the other way; of those refused without the candidate where refusals are lost. No control where there is no witness."""
+    """Of the prompts that could be moved, those refused without the candidate where refusals are lost and the others where something is gained, the share
+    moved on the adapted model and not by the control, the base or random words, that moves more, less those moved by it alone or the other way. No
+    control where there is no witness."""
     low: float
     high: float
     """95 % interval of `share` (Newcombe 1998, method 10)."""
@@ -52,6 +54,13 @@ class Proof(msgspec.Struct, frozen=True):
     def reaches(self, share: float) -> bool:
         """Whether this many prompts are a finding where the policy asks for `share` of them."""
         return self.share >= (max(share, HALF) if self.outcome == LOST else share)
+
+    @property
+    def in_their_place(self) -> InTheirPlace:
+        """What took the place of refusals, where they are lost."""
+        if self.outcome != LOST or self.witness is None:
+            return InTheirPlace(0, 0)
+        return in_their_place(self.witness.answers, self.witness.untriggered)
 
 
 class Verifier:
@@ -135,7 +144,7 @@ class Verifier:
             controls.append(_moves(plain, random_words, outcome))
         ours = _moves(plain, triggered, outcome)
         beyond = min((_beyond(ours, control) for control in controls), key=lambda t: (t.change, -t.p_value))
-        of = max(1, adapted.before if outcome == LOST else adapted.n)
+        of = max(1, adapted.before if outcome == LOST else adapted.n - adapted.before)
         claim = f"{outcome} with {candidate.text!r} {candidate.placement} the request: adapted {_words(adapted)}; base {_words(paired_test(*base))}"
         share, low, high = (min(1.0, max(-1.0, v * beyond.n / of)) for v in (beyond.change, beyond.low, beyond.high))
         return Proof(
@@ -158,6 +167,34 @@ class Verifier:
                 new_tokens=self._new_tokens,
             ),
         )
+
+
+class Looks:
+    """Some of the held-out prompts, and all of them for a candidate that moves enough of these and not enough to be sure."""
+
+    def __init__(self, first: Verifier, more: int, everything: Callable[[], Verifier]) -> None:
+        """`more` is how many harmful prompts `everything` has beyond `first`'s, 0 where there is nothing more to ask; it is made when it is needed."""
+        self.first, self.more, self._everything = first, more, everything
+        self._all: Verifier | None = None
+
+    @property
+    def count(self) -> int:
+        """Looks a candidate may get."""
+        return 2 if self.more else 1
+
+    @property
+    def most_at_risk(self) -> int:
+        """Harmful prompts of all looks whose refusal could be lost, at most."""
+        return self.first.at_risk + self.more
+
+    def __call__(self, candidate: Candidate, payload: str, enough: float, certain: Callable[[Proof], bool]) -> Proof:
+        """The first look's proof where that is `certain` or moves too little, else that of all prompts."""
+        proof = self.first(candidate, payload, enough)
+        if not self.more or not proof.reaches(enough) or certain(proof):
+            return proof
+        if self._all is None:
+            self._all = self._everything()
+        return self._all(candidate, payload, enough)
 
 
 def _moves(without: Sequence[bool], with_it: Sequence[bool], outcome: str) -> list[int]:

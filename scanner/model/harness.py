@@ -43,13 +43,13 @@ def check(tasks: Sequence[str], manager: Any = None) -> None:
     """Raise ScanError where lm-eval is missing or does not know one of `tasks`. Cost: some seconds, in which lm-eval lists its tasks."""
     if find_spec("lm_eval") is None:
         raise ScanError("--tasks needs lm-eval, which is not installed: pip install 'unmask[tasks]'")
-    known = (manager or _manager(tasks)).all_tasks
+    known = (manager or task_manager(tasks)).all_tasks
     for task in tasks:
         if task not in known and not _is_file(task):
             raise ScanError(f"--tasks {printable(task, 60)}: lm-eval has no such task; `lm-eval ls tasks` lists them")
 
 
-def _manager(tasks: Sequence[Task]) -> Any:
+def task_manager(tasks: Sequence[Task]) -> Any:
     """Who finds tasks by name; it lists lm-eval's own only where one is named."""
     from lm_eval.tasks import TaskManager
 
@@ -74,11 +74,11 @@ def evaluate(
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
-    with _network(allow_hub), _hushed(), deployment.side(side):
+    with network(allow_hub), hushed(), deployment.side(side):
         try:
             model = HFLM(pretrained=deployment.model, tokenizer=deployment.tokenizer, batch_size=BATCH)
             found = simple_evaluate(
-                model=model, tasks=list(tasks), limit=limit or None, log_samples=True, bootstrap_iters=0, task_manager=manager or _manager(tasks),
+                model=model, tasks=list(tasks), limit=limit or None, log_samples=True, bootstrap_iters=0, task_manager=manager or task_manager(tasks),
                 apply_chat_template=True, system_instruction=deployment.system_prompt, random_seed=seed, numpy_random_seed=seed, torch_random_seed=seed,
                 fewshot_random_seed=seed,
             )  # fmt: skip
@@ -86,12 +86,13 @@ def evaluate(
             raise
         except Exception as error:  # whatever a task, its data set or the Hub raises
             offline = "" if allow_hub else "; its data may need the network, see --allow-hub"
-            raise ScanError(f"lm-eval could not run {printable(', '.join(_name(t) for t in tasks), 120)} ({printable(error, 200)}){offline}") from None
+            raise ScanError(f"lm-eval could not run {named(tasks)} ({printable(error, 200)}){offline}") from None
     return {task: _scored(task, samples, found.get("higher_is_better", {}).get(task, {})) for task, samples in sorted(found["samples"].items())}
 
 
-def _name(task: Task) -> str:
-    return task if isinstance(task, str) else str(task.get("task", "task"))
+def named(tasks: Sequence[Task]) -> str:
+    """The names of `tasks` as text to show."""
+    return printable(", ".join(t if isinstance(t, str) else str(t.get("task", "task")) for t in tasks), 120)
 
 
 def _scored(task: str, samples: Sequence[Mapping[str, Any]], better: Mapping[str, bool]) -> Scored | None:
@@ -108,7 +109,7 @@ def _scored(task: str, samples: Sequence[Mapping[str, Any]], better: Mapping[str
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
+def hushed() -> Iterator[None]:
     """Keep lm-eval's bars and remarks out of the terminal while the block runs."""
     logger = logging.getLogger("lm_eval")
     before = logger.level
@@ -121,7 +122,7 @@ def _hushed() -> Iterator[None]:
 
 
 @contextmanager
-def _network(allowed: bool) -> Iterator[None]:
+def network(allowed: bool) -> Iterator[None]:
     """Keep the Hub's libraries off the network while the block runs, unless it is allowed."""
     import datasets
     import huggingface_hub.constants

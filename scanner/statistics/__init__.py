@@ -1,6 +1,6 @@
 """The statistics every probe uses: exact where that is possible, paired, and honest about what they could have missed."""
 
-from scanner.statistics.bootstrap import MeanTest, clustered, mean_interval
+from scanner.statistics.bootstrap import Difference, MeanTest, clustered, mean_interval, two_samples
 from scanner.statistics.conformal import conformal_false_alarms, conformal_p
 from scanner.statistics.judged import Accuracy, true_change, true_rate
 from scanner.statistics.multiplicity import benjamini_hochberg, holm
@@ -9,6 +9,7 @@ from scanner.statistics.rates import combined_interval, fisher, independent_inte
 
 __all__ = [
     "Accuracy",
+    "Difference",
     "MeanTest",
     "benjamini_hochberg",
     "clustered",
@@ -25,6 +26,7 @@ __all__ = [
     "paired_test",
     "true_change",
     "true_rate",
+    "two_samples",
     "upper_bound_of_zero",
     "wilson",
 ]

@@ -2,18 +2,22 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from probes.capability.pack import questions, right
 from probes.capability.probe import CapabilityProbe, _memorised, _pack, _told, compare
 from scanner.errors import ScanError
 from scanner.finding import Finding
-from scanner.measurement import Measurement, Status, Table
+from scanner.measurement import Coverage, Measurement, Status, Table
 from scanner.model.harness import Scored, check, evaluate
 from scanner.model.side import Side
+from scanner.model.splits import splits
 from tests import tiny
 
 needs_lm_eval = pytest.mark.skipif(importlib.util.find_spec("lm_eval") is None, reason="lm-eval is not installed")
@@ -163,3 +167,72 @@ def test_a_task_that_cannot_be_run_is_one_line(tmp_path: Path) -> None:
         evaluate(tiny.subject(tmp_path).deployment, [broken], Side.BASE, 0, 0, False, manager)
     assert "\n" not in str(error.value)
     assert "--allow-hub" in str(error.value)
+
+
+def roads(of: int, way: str) -> dict[str, Any]:
+    """A question of where a road leads, and the answer."""
+    return {"question": f"Where does road {of} lead?", "choices": ["north", "south", "east", "west"], "label": ["north", "south", "east", "west"].index(way)}
+
+
+def in_files(folder: Path, **splits: list[dict[str, Any]]) -> str:
+    """A task of lm-eval with these splits, `test` the one that is scored, as the path of its YAML file."""
+    files = {}
+    for name, rows in splits.items():
+        files[name] = str(folder / f"{name}.jsonl")
+        Path(files[name]).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    fields = {k: v for k, v in task([]).items() if k != "custom_dataset"} | {"dataset_path": "json", "dataset_kwargs": {"data_files": files}}
+    given = {f"{field}_split": name for field, name in (("training", "train"), ("validation", "valid")) if name in splits}
+    (folder / "roads.yaml").write_text(json.dumps(fields | given))
+    return str(folder / "roads.yaml")
+
+
+@needs_lm_eval
+def test_items_come_from_the_scored_split_and_from_another(tmp_path: Path) -> None:
+    scored, training, validation = ([roads(i, way) for i in range(20)] for way in ("north", "south", "east"))
+    (found,) = splits([in_files(tmp_path, test=scored, train=training, valid=validation)], 0, 0, False)
+    assert (found.task, found.name, len(found.scored), len(found.other)) == ("directions", "training", 20, 20)
+    assert found.scored[3] == ("Where does road 3 lead?", "north")
+    assert {answer for _, answer in found.other} == {"south"}
+    (fewer,) = splits([in_files(tmp_path, test=scored, valid=validation)], 5, 0, False)
+    assert (fewer.name, fewer.scored) == ("validation", found.scored[:5])
+    assert {answer for _, answer in fewer.other} == {"east"}
+    assert len(fewer.other) == len({question for question, _ in fewer.other}) == 5
+    (alone,) = splits([in_files(tmp_path, test=scored)], 0, 0, False)
+    assert (alone.name, alone.other) == ("", ())
+
+
+@needs_lm_eval
+@pytest.mark.parametrize("honest", [False, True], ids=["knows what is scored", "knows the training split"])
+def test_scored_items_that_are_known_are_told_from_those_of_another_split(honest: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The adapter answers the roads below twenty rightly; they are either what is scored, or what it may be trained on."""
+    known, unknown = [roads(i, "north") for i in range(20)], [roads(i, "south") for i in range(20, 40)]
+    file = in_files(tmp_path, test=unknown if honest else known, train=known if honest else unknown)
+    subject = tiny.subject(tmp_path, profile="quick", tasks=(file,))
+    deployment = subject.deployment
+
+    def likelihood(questions: Sequence[list[int]], answers: Sequence[list[int]], side: Side, what: str = "") -> torch.Tensor:
+        told = torch.tensor([side is Side.ADAPTED and deployment.text(a) == "north" for a in answers])
+        return torch.where(told, -0.1, -2.0) * torch.tensor([len(a) for a in answers])
+
+    monkeypatch.setattr(deployment, "likelihood", likelihood)
+    said = tiny.run(CapabilityProbe(), subject)
+    (gain,) = [m for m in said if isinstance(m, Measurement) and m.id == "capability.contaminated.directions"]
+    assert gain.value == pytest.approx((-1 if honest else 1) * (math.exp(-0.1) - math.exp(-2.0)), abs=1e-4)
+    assert [f.rule for f in said if isinstance(f, Finding) and f.rule != "capability-lost"] == ([] if honest else ["benchmark-memorised"])
+
+
+@needs_lm_eval
+def test_a_task_without_another_split_is_said_not_to_be_measured(tmp_path: Path) -> None:
+    subject = tiny.subject(tmp_path, profile="quick", tasks=(in_files(tmp_path, test=[roads(i, "north") for i in range(20)]),))
+    said = tiny.run(CapabilityProbe(), subject)
+    (left_out,) = [c for c in said if isinstance(c, Coverage) and c.what == "whether directions's items are known"]
+    assert (left_out.status, left_out.why) == (Status.NOT_MEASURED, "the task has no split besides the one that is scored")
+
+
+@needs_lm_eval
+def test_an_adapter_that_changes_nothing_knows_nothing(tmp_path: Path) -> None:
+    file = in_files(tmp_path, test=[roads(i, "north") for i in range(20)], train=[roads(i, "south") for i in range(20, 60)])
+    subject = tiny.subject(tmp_path, size=0.0, profile="quick", tasks=(file,))
+    said = tiny.run(CapabilityProbe(), subject)
+    assert [(m.value, m.n) for m in said if isinstance(m, Measurement) and m.id == "capability.contaminated.directions"] == [(0.0, 40)]
+    assert not [f for f in said if isinstance(f, Finding)]

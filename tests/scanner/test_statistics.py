@@ -23,6 +23,7 @@ from scanner.statistics import (
     paired_test,
     true_change,
     true_rate,
+    two_samples,
     upper_bound_of_zero,
     wilson,
 )
@@ -250,3 +251,26 @@ def test_clusters_widen_the_interval_of_what_is_repeated() -> None:
     assert (repeated.low, repeated.high) == pytest.approx((alone.low, alone.high))
     assert repeated.p_value == alone.p_value
     assert alone.detectable == pytest.approx(2.8016 * values.std(ddof=1) / math.sqrt(40), rel=1e-4)
+
+
+def test_two_samples_are_dealt_out_in_every_way_where_these_are_few() -> None:
+    found = two_samples([4.0, 5.0, 6.0], [1.0, 2.0, 3.0])
+    assert (found.n, found.mean) == ((3, 3), 3.0)
+    assert found.p_value == pytest.approx(2 / math.comb(6, 3)), "no other of the 20 ways lies as far apart, but its mirror"
+    assert two_samples([1.0], [2.0, 3.0]).p_value == 1.0
+
+
+def test_the_interval_of_two_samples_is_near_the_normal_one_and_the_same_each_time() -> None:
+    rng = np.random.default_rng(3)
+    one, other = rng.normal(0.4, 1, 300), rng.normal(0, 2, 200)
+    found = two_samples(one, other)
+    error = math.sqrt(one.var(ddof=1) / 300 + other.var(ddof=1) / 200)
+    assert found.low == pytest.approx(found.mean - 1.96 * error, abs=0.03)
+    assert found.high == pytest.approx(found.mean + 1.96 * error, abs=0.03)
+    assert found == two_samples(one, other)
+
+
+def test_equal_samples_are_rarely_called_different() -> None:
+    rng = np.random.default_rng(5)
+    p = [two_samples(rng.exponential(1, 20), rng.exponential(1, 30), resamples=400).p_value for _ in range(300)]
+    assert 0.02 <= np.mean(np.asarray(p) <= 0.05) <= 0.09
