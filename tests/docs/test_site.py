@@ -159,7 +159,7 @@ def test_links_lead_somewhere_without_the_site_being_built(page: Path) -> None:
 
 
 def explained() -> set[str]:
-    return set(re.findall(r"`([a-z_]+(?:\.[a-z_0-9]+)+)`", (ROOT / "docs" / "measurements.md").read_text()))
+    return set(re.findall(r"`([a-z_]+(?:\.[A-Za-z_0-9]+)+)`", (ROOT / "docs" / "measurements.md").read_text()))
 
 
 def measurement_ids() -> dict[str, str]:
@@ -170,7 +170,7 @@ def measurement_ids() -> dict[str, str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Measurement":
                 (id_,) = [k.value for k in node.keywords if k.arg == "id"]
                 parts = id_.values if isinstance(id_, ast.JoinedStr) else [id_]
-                pattern = "".join(re.escape(str(one.value)) if isinstance(one, ast.Constant) else r"[a-z_0-9.]+" for one in parts)
+                pattern = "".join(re.escape(str(one.value)) if isinstance(one, ast.Constant) else r"[A-Za-z_0-9.]+" for one in parts)
                 found[f"{file.relative_to(ROOT)}:{node.lineno}"] = pattern
     return found
 
@@ -182,7 +182,7 @@ def test_every_measurement_in_the_code_is_explained_and_no_other() -> None:
     assert "`….corrected`" in page  # beside any rate or change, explained once
     plain = {where: p.removesuffix(r"\.corrected") for where, p in patterns.items()}
     assert {where: p for where, p in plain.items() if not any(re.fullmatch(p, id_) for id_ in explained())} == {}
-    rows = {id_ for line in page.splitlines() if line.startswith("| `") for id_ in re.findall(r"`([a-z_0-9.]+)`", line.split(" | ")[0])}
+    rows = {id_ for line in page.splitlines() if line.startswith("| `") for id_ in re.findall(r"`([A-Za-z_0-9.]+)`", line.split(" | ")[0])}
     assert {id_ for id_ in rows if not any(re.fullmatch(p, id_) for p in patterns.values())} == set()
 
 
