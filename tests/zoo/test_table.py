@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
-from benchmarks.detectors.unmask import told
+from benchmarks.detectors.unmask import DETECTORS, told
 from benchmarks.scoring import Scored
 from benchmarks.table import _triggers, _verdicts
 
@@ -46,3 +48,17 @@ def test_verdicts_are_those_of_pairs_whose_attack_took() -> None:
         Scored(f"{p}{bad}", p, p, "test", bad, s) for p, bad, s in (("a", True, 2.0), ("a", False, 0.0), ("b", True, 1.0), ("b", False, 1.0), ("c", True, 0.0))
     ]
     assert _verdicts(scored, {"a", "b"}) == {"attacks": {"pass": 0, "review": 1, "block": 1}, "twins": {"pass": 1, "review": 1, "block": 0}}
+
+
+def test_a_reading_is_of_the_scan_behind_the_score_and_orders_equal_verdicts_by_size(tmp_path: Path) -> None:
+    size = next(d for d in DETECTORS if d.name == "unmask quick: size")
+    assert size.measure(tmp_path, tmp_path) is None, "nothing is scored, and nothing is scanned for it"
+    values = []
+    for number, (outcome, moved) in enumerate([("pass", 0.0), ("review", 0.9), ("block", -0.5), ("block", 0.7), ("block", 1.0)]):
+        finding = {"rule": "trigger-found", "witness": {"test": {"change": moved}}}
+        (tmp_path / f"unmask-quick-{number}.json").write_text(json.dumps({"verdict": {"outcome": outcome}, "findings": [finding, {"rule": "card-missing"}]}))
+        (tmp_path / "unmask-quick.score.json").write_text(json.dumps({"sources": str(number)}))
+        values.append(size.measure(tmp_path, tmp_path))
+    assert values == [[0.0], [1.9], [2.5], [2.7], [2.999]]
+    (tmp_path / "unmask-quick-4.json").write_text(json.dumps({"verdict": {"outcome": "incomplete"}, "findings": []}))
+    assert size.measure(tmp_path, tmp_path) is None
