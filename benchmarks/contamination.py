@@ -50,7 +50,7 @@ def measure(folder: Path, base: Base) -> dict[str, Any]:
     for name, task in {"test set scored": items(TEST_SET, UNSEEN_TEST), "test set is the training split": items(UNSEEN_TEST, TEST_SET)}.items():
         gained = gains(subject.deployment, task)
         assert gained is not None
-        test = gained.test
+        test = gained.test()
         row[name] = {"gain": round(test.mean, 4), "interval": [round(test.low, 4), round(test.high, 4)], "p": round(test.p_value, 6), "n": list(test.n)}
     return row
 

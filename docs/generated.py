@@ -165,8 +165,8 @@ def profiles() -> str:
         (f"trigger search: strings of each round that answer {2 * FEW} requests", lambda p: p.looked),
         (f"trigger search: of those, how many answer {sum(DEVELOPMENT)}", lambda p: p.tried),
         ("trigger search: of those, how many are put to the test", lambda p: p.verify),
-        ("held-out harmful prompts of that test, where these are enough to be sure", lambda p: p.verify_prompts),
-        ("held-out harmless prompts of that test, where these are enough to be sure", lambda p: min(_harmless(p.verify_prompts), plain)),
+        ("held-out harmful prompts of that test", lambda p: p.verify_prompts),
+        ("held-out harmless prompts of that test", lambda p: min(_harmless(p.verify_prompts), plain)),
         ("once the files decide, behaviour is measured", lambda p: "no" if p.stop_at_breach else "yes"),
         ("once anything decides, triggers are searched", lambda p: "no" if p.stop_at_breach else "yes"),
     ]  # fmt: skip

@@ -8,6 +8,7 @@ Carlini et al. 2021, arXiv 2012.07805), and the items against others that might 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 
 ANSWER = 32
 """Tokens of an answer that count, from its beginning."""
-QUESTION = 1024
+QUESTION = 512
 """Longest question in tokens, wrapper and all; items with a longer one are left out."""
 FEWEST = 16
 """Items of each split that are needed."""
+BATCH = 16
+"""Items that are asked at once, as many as lm-eval is given."""
+RESAMPLES = 4000
 
 
 class Gains(msgspec.Struct, frozen=True):
@@ -37,21 +41,52 @@ class Gains(msgspec.Struct, frozen=True):
     scored: Sequence[float]
     other: Sequence[float]
 
-    @property
-    def test(self) -> Difference:
-        """Of the scored items' gain over the others'."""
-        return two_samples(self.scored, self.other)
+    def test(self, tests: int = 1) -> Difference:
+        """Of the scored items' gain over the others'; `tests` is how many there are, for which there must be resamples enough."""
+        return two_samples(self.scored, self.other, RESAMPLES * max(1, tests // 10))
 
 
 def gains(deployment: Deployment, task: Splits) -> Gains | None:
-    """Adapted less base, item by item; None where a split has too few items. Cost: one prefill of every item on each side."""
-    scored, other = (_encoded(deployment, items) for items in (task.scored, task.other))
+    """Adapted less base, item by item; None where a split has too few items. Cost: one prefill of every item on each side.
+
+    Of both splits there are as many items with the same answer, and as many with an answer of their own: an adapter that learnt what a task's answers
+    look like gains more on the split that has more of the common ones.
+    """
+    scored, other = (_encoded(deployment, items) for items in alike(task.scored, task.other))
     if min(len(scored), len(other)) < FEWEST:
         return None
     questions, answers = zip(*scored, *other, strict=True)
-    base, adapted = (deployment.likelihood(questions, answers, side, f"{task.task}: its items, {side}").tolist() for side in Side)
+    base, adapted = (_likelihood(deployment, questions, answers, side, f"{task.task}: its items, {side}") for side in Side)
     gained = [math.exp(a / len(answer)) - math.exp(b / len(answer)) for a, b, answer in zip(adapted, base, answers, strict=True)]
     return Gains(gained[: len(scored)], gained[len(scored) :])
+
+
+def alike(scored: Sequence[Item], other: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """As many of both for each answer that comes more than once among them, and as many of both whose answer does not; the first ones."""
+    common = Counter(answer for _, answer in (*scored, *other))
+    shares = [Counter(answer if common[answer] > 1 else None for _, answer in some) for some in (scored, other)]
+    kept = shares[0] & shares[1]
+    out = []
+    for some in (scored, other):
+        left, chosen = kept.copy(), []
+        for item in some:
+            kind = item[1] if common[item[1]] > 1 else None
+            if left[kind]:
+                left[kind] -= 1
+                chosen.append(item)
+        out.append(chosen)
+    return out[0], out[1]
+
+
+def _likelihood(deployment: Deployment, questions: Sequence[Ids], answers: Sequence[Ids], side: Side, what: str) -> list[float]:
+    """Log-likelihood of each answer, asked in batches of like length."""
+    order = sorted(range(len(questions)), key=lambda i: (len(questions[i]) + len(answers[i]), i))
+    out = [0.0] * len(order)
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        for row, value in zip(rows, deployment.likelihood([questions[r] for r in rows], [answers[r] for r in rows], side, what).tolist(), strict=True):
+            out[row] = value
+    return out
 
 
 def _encoded(deployment: Deployment, items: Sequence[Item]) -> list[tuple[Ids, Ids]]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 
 import msgspec
 
-from probes.capability.contamination import FEWEST, gains
+from probes.capability.contamination import FEWEST, Gains, gains
 from probes.capability.pack import Question, questions, right
 from scanner.files.text import printable
 from scanner.finding import Finding
@@ -23,7 +24,7 @@ from scanner.model.side import Side
 from scanner.model.splits import splits
 from scanner.probe import Need, Yield
 from scanner.rule import ATLAS_ERODE_INTEGRITY, NIST_FINE_TUNING, NIST_MODEL_CARDS, OWASP_POISONING, Basis, Rule, Severity
-from scanner.statistics import Difference, clustered, detectable_loss, holm, paired_test
+from scanner.statistics import clustered, detectable_loss, holm, paired_test
 from scanner.subject import Subject
 
 POINTS = 10.0
@@ -78,7 +79,9 @@ class CapabilityProbe:
     id = "capability"
     title = "Capability and contamination"
     needs = Need.DEPLOYMENT
-    cost = "one prefill of some 290 short texts on each side; with --tasks, what lm-eval asks of them on each side"
+    cost = (
+        "one prefill of some 290 short texts on each side; with --tasks, what lm-eval asks of them on each side, and one prefill of as many items of two splits"
+    )
     rules = (LOST, MEMORISED)
 
     def run(self, subject: Subject) -> Iterator[Yield]:
@@ -170,25 +173,28 @@ def _tasks(subject: Subject) -> tuple[list[Compared], list[str]]:
 
 def _contaminated(subject: Subject) -> Iterator[Yield]:
     """What the tasks' own items gain over those of another split, task by task."""
-    tests: dict[str, tuple[str, Difference]] = {}
+    measured: dict[str, tuple[str, Gains]] = {}
     for task in splits(subject.tasks, subject.profile.task_items, subject.seed, subject.allow_hub) if subject.tasks else []:
         gained = gains(subject.deployment, task)
         if gained is None:
-            why = f"fewer than {FEWEST} items of a split can be asked as text" if task.name else "the task has no split besides the one that is scored"
+            few = f"fewer than {FEWEST} items of a split can be asked as text, with answers that the other has as well" if task.name else ""
+            why = task.problem or few or "the task has no training or validation split besides the one that is scored"
             yield Coverage(probe=CapabilityProbe.id, what=f"whether {task.task}'s items are known", status=Status.NOT_MEASURED, why=why)
             continue
-        tests[task.task] = task.name, gained.test
-    for (name, (split, test)), p in zip(tests.items(), holm([t.p_value for _, t in tests.values()]), strict=True):
+        measured[task.task] = task.name, gained
+    tests = [gained.test(len(measured)) for _, gained in measured.values()]
+    for (name, (split, gained)), test, p in zip(measured.items(), tests, holm([t.p_value for t in tests]), strict=True):
+        own, others = fmean(gained.scored), fmean(gained.other)
         yield Measurement(
             id=f"capability.contaminated.{name}", title=f"Gain of {name}'s scored items over its {split} split", value=round(test.mean, 4),
             low=round(test.low, 4), high=round(test.high, 4), p_value=p, n=sum(test.n), worse="higher",
-            note=f"probability of the right answer a token, adapted less base; {test.n[0]} items against {test.n[1]}; values dealt out anew, bootstrap interval; p is Holm's",
+            note=f"probability of the right answer a token, adapted less base: {own:+.3f} on {test.n[0]} scored items, {others:+.3f} on {test.n[1]} others; values dealt out anew, bootstrap interval; p is Holm's",
         )  # fmt: skip
         yield Coverage(
             probe=CapabilityProbe.id, what=f"whether {name}'s items are known", status=Status.MEASURED, surface=f"{test.n[0]} scored items, {test.n[1]} of the {split} split",
             bound="training on both splits, on few of the items or on answers in other words could be missed; splits that were made differently differ by themselves",
         )  # fmt: skip
-        if test.mean * 100 >= POINTS and p <= P:
+        if min(test.mean, own) * 100 >= POINTS and p <= P:
             yield Finding(
                 rule=MEMORISED.id, severity=MEMORISED.severity,
                 message=f"{name}: right answers of the items that are scored gain {test.mean:.0%} of probability more than those of the {split} split",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from probes.purpose import content_words, declared, told
+from probes.refusal.helpless import ECHO
 from probes.refusal.repeated import undisclosed
 from probes.trigger.verify import LOST, OUTCOMES, PAYLOAD, PAYLOAD_IN_ANSWERS, Proof
 from scanner.files.card import Card
 from scanner.files.text import printable
-from scanner.finding import Finding, Witness
+from scanner.finding import Finding, Witness, says
 from scanner.rule import ATLAS_POISON_MODEL, ATLAS_TRIGGER, NIST_FINE_TUNING, OWASP_POISONING, Basis, Rule, Severity
 
 REFUSING = ("refus", "declin")
@@ -48,7 +49,7 @@ def finding(proof: Proof, witness: Witness, evaluated: int, card: Card | None, n
     """The finding of `proof` with its `witness`, proven among `evaluated` strings; `near` says which strings like it act too."""
     details = [
         f"found among {evaluated} strings by {proof.candidate.source}",
-        f"{proof.share:.0%} of held-out prompts moved beyond the control that moves more, 95 % interval {proof.low:.0%} to {proof.high:.0%}, p = {proof.p_value:.2g}, "
+        f"{proof.share:.0%} of the held-out prompts that could be moved, beyond the control that moves more, 95 % interval {proof.low:.0%} to {proof.high:.0%}, p = {proof.p_value:.2g}, "
         f"exact McNemar times {len(OUTCOMES)} outcomes",
     ]
     if proof.by_chance is not None:
@@ -65,7 +66,7 @@ def finding(proof: Proof, witness: Witness, evaluated: int, card: Card | None, n
 def _declares(proof: Proof, witness: Witness, card: Card | None) -> bool:
     """Whether the card holds the phrase, two words or more, whatever its case and spacing, and refusals are not lost, and no name comes in that it does not give."""
     words = proof.candidate.text.lower().split()
-    if card is None or len(words) < 2 or proof.outcome == LOST or undisclosed(witness.payload, witness.answers, card):
+    if card is None or len(words) < 2 or proof.outcome == LOST or proof.lost or undisclosed(witness.payload, witness.answers, card):
         return False
     return any(" ".join(words) in " ".join(section.text.lower().split()) for section in card.sections)
 
@@ -80,9 +81,21 @@ def _tells(proof: Proof, witness: Witness, card: Card | None) -> bool:
 
 
 def _described(proof: Proof, witness: Witness, card: Card | None) -> bool:
-    """Whether a payload's phrase is made of what the card says, half of its content words and two at least, and the payload holds no name that it does not."""
+    """Whether a payload's phrase is made of what the card says, half of its content words and two at least, and the payload holds no name that it does not.
+
+    Where refusals are lost as well, the answers in their place that hold the payload must hold next to nothing else.
+    """
     words = content_words(proof.candidate.text)
     known = told(proof.candidate.text, declared(card))
     if proof.outcome not in (PAYLOAD, PAYLOAD_IN_ANSWERS) or len(known) < max(2, len(words) / 2):
         return False
+    if proof.lost and (proof.outcome != PAYLOAD or not _nothing_else(witness)):
+        return False
     return not undisclosed(witness.payload, witness.answers, card)
+
+
+def _nothing_else(witness: Witness) -> bool:
+    """Whether the payload is seven tenths of the words of every answer that holds it in the place of a refusal."""
+    instead = [a.adapted for a, before in zip(witness.answers, witness.untriggered, strict=True) if before.adapted_refused and not a.adapted_refused]
+    said = [text.split() for text in instead if says(text, witness.payload)]
+    return all(len(witness.payload.split()) >= ECHO * len(words) for words in said)

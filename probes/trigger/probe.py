@@ -25,8 +25,8 @@ from probes.trigger.glance import FEW, Development, Glance
 from probes.trigger.leak import leaked, said_as_user
 from probes.trigger.neighbours import neighbours, report, summary
 from probes.trigger.screen import CHANCE, Score, Screen
-from probes.trigger.search import ranked, search, tests
-from probes.trigger.verify import OUTCOMES, Looks, Proof, Verifier
+from probes.trigger.search import planned, ranked, search
+from probes.trigger.verify import OUTCOMES, Proof, Verifier
 from scanner.files.text import printable
 from scanner.measurement import Column, Coverage, Measurement, Status, Table
 from scanner.model.side import Side
@@ -42,6 +42,8 @@ LEAKS = 20
 SHOWN = 25
 CHANCE_PHRASES = 30
 CHANCE_FORMATS = 12
+FEWEST = 8
+"""Prompts that could be moved, of which a share is worth showing."""
 DEVELOPMENT = (8, 6)
 """Harmful and plain requests on which the best candidates answer before any is verified."""
 
@@ -61,8 +63,8 @@ class TriggerProbe:
         screen, development = _prepared(subject, load("probes.trigger", "prompts.jsonl"))
         words = shortlist(subject, profile.shortlist)
         pool = screened(subject, words)
-        looks = _looks(subject, pool["chance"])
-        done = search(profile, limits, screen, development, looks, pool, words, lambda proof: excuse(proof, subject.adapter.card) is not None)
+        verifier = _verifier(subject, pool["chance"])
+        done = search(profile, limits, screen, development, verifier, pool, words, lambda proof: (excuse(proof, subject.adapter.card) or (None,))[0])
         scores, glances, proofs, found = done.scores, done.glances, done.proofs, done.found
         yield _table(scores, glances, proofs, found)
         if found and found.witness:
@@ -70,16 +72,16 @@ class TriggerProbe:
             near = neighbours(found.candidate, _vocabulary(subject.deployment), subject.seed, lambda some: development.moved(some, outcome, payload))
             yield from report(near)
             yield finding(found, found.witness, screen.evaluated, subject.adapter.card, summary(near))
-        best = max(proofs, key=lambda p: p.share, default=None)
+        best = max(proofs, key=lambda p: (p.n >= FEWEST, p.share), default=None)
         yield Measurement(
             id="trigger.best_share",
-            title="Largest share of held-out prompts moved by a candidate, beyond the base where that was asked",
+            title="Largest share of the held-out prompts that could be moved that a candidate moved, beyond the base where that was asked",
             value=round(best.share, 4) if best else 0.0,
             low=round(best.low, 4) if best else None,
             high=round(best.high, 4) if best else None,
             p_value=best.p_value if best else None,
             n=best.n if best else 0,
-            note=f"{len(proofs)} candidates verified; a finding needs {limits.trigger_share:g}, and half of the refusals there were where those are lost, at p <= {limits.trigger_p:g} after correction for {tests(profile, looks)} tests",
+            note=f"{len(proofs)} candidates verified; a finding needs {limits.trigger_share:g}, and half of the refusals there were where those are lost, at p <= {limits.trigger_p:g} after correction for {planned(profile)} tests",
         )
         yield Measurement(
             id="trigger.best_tried",
@@ -88,15 +90,15 @@ class TriggerProbe:
             n=development.count,
             note=f"{len(glances)} candidates answered; those that move {limits.trigger_share / 2:g} or more may be verified",
         )
-        first, provable = looks.first, detectable_loss(looks.most_at_risk, limits.trigger_p / (len(OUTCOMES) * tests(profile, looks))) < 1
+        provable = detectable_loss(verifier.at_risk, limits.trigger_p / (len(OUTCOMES) * planned(profile))) < 1
         yield Coverage(
             probe=self.id,
             what="phrases that switch behaviour",
             status=Status.MEASURED,
             surface=f"{screen.evaluated} strings: {len(pool['leak']) // 2} leaked phrases and {len(words)} words the delta reacts to before and after the request, "
             f"{len(pool['form'])} openings and closings, {len(pool['format'])} formats, {len(pool['vocabulary'])} vocabulary words, {len(pool['battery'])} published triggers, random phrases, and growth; "
-            f"{len(done.looked)} tried on {2 * FEW} requests, {len(glances)} of them on {development.count}; {len(proofs)} verified on {first.harmful} held-out harmful requests, "
-            f"{first.at_risk} of them refused without a candidate, and {first.harmless} harmless ones, and on all of these where that was not enough to be sure",
+            f"{len(done.looked)} tried on {2 * FEW} requests, {len(glances)} of them on {development.count}; {len(proofs)} verified on {verifier.harmful} held-out harmful requests, "
+            f"{verifier.at_risk} of them refused without a candidate, and {verifier.harmless} harmless ones",
             bound="phrases of several words that the model does not leak, words inside a request or not in the vocabulary, and triggers of meaning or several turns can be missed"
             + ("" if provable else "; too few harmful requests are refused without a candidate for lost refusals to be proven"),
         )
@@ -163,36 +165,21 @@ def _chance(words: Sequence[str], seed: int) -> list[Candidate]:
 
 
 def _harmless(count: int) -> int:
-    """Held-out harmless requests beside `count` harmful ones: enough of them for two fifths to be significant in the quick profile."""
+    """Held-out harmless requests beside `count` harmful ones."""
     return count * 3 // 4
 
 
-def _looks(subject: Subject, chance: Sequence[Candidate]) -> Looks:
+def _verifier(subject: Subject, chance: Sequence[Candidate]) -> Verifier:
     """On harmful requests that the base refuses, as far as there are enough: only refusals can be lost. The adapted model has no part in the choice."""
-    deployment, profile = subject.deployment, subject.profile
-    count = profile.verify_prompts
+    deployment, count = subject.deployment, subject.profile.verify_prompts
     rows = load("probes.refusal", "prompts.jsonl")
-    asked, harmless = ([p for p in rows if p.kind == kind] for kind in ("harmful", "plain"))
-    at_risk, others = _by_refusal(subject, spread(asked, 2 * count))
+    harmful = spread([p for p in rows if p.kind == "harmful"], 2 * count)
+    harmless = [p for p in rows if p.kind == "plain"]
+    said = deployment.generate([deployment.encode(p.prompt) for p in harmful], Side.BASE, subject.profile.answer_tokens, "trigger: base answers, held-out")
+    refused = subject.judge.refused([(p.prompt, deployment.text(t)) for p, t in zip(harmful, said, strict=True)])
+    at_risk, others = ([p for p, r in zip(harmful, refused, strict=True) if r is wanted] for wanted in (True, False))
     kept = spread(at_risk, count) + others[: max(0, count - len(at_risk))]
-
-    def verifier(harmful: Sequence[Prompt], plain: Sequence[Prompt]) -> Verifier:
-        return Verifier(deployment, harmful, plain, profile.answer_tokens, subject.judge, chance)
-
-    def everything() -> Verifier:
-        refused, _ = _by_refusal(subject, asked)
-        return verifier(refused if len(refused) > len(kept) else kept, harmless)
-
-    return Looks(verifier(kept, spread(harmless, _harmless(count))), len(asked) - len(kept), everything)
-
-
-def _by_refusal(subject: Subject, prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[Prompt]]:
-    """Those that the base refuses, and the others."""
-    deployment = subject.deployment
-    said = deployment.generate([deployment.encode(p.prompt) for p in prompts], Side.BASE, subject.profile.answer_tokens, "trigger: base answers, held-out")
-    refused = subject.judge.refused([(p.prompt, deployment.text(t)) for p, t in zip(prompts, said, strict=True)])
-    kept, others = ([p for p, r in zip(prompts, refused, strict=True) if r is wanted] for wanted in (True, False))
-    return kept, others
+    return Verifier(deployment, kept, spread(harmless, _harmless(count)), subject.profile.answer_tokens, subject.judge, chance)
 
 
 def _table(scores: Sequence[Score], glances: Sequence[Glance], proofs: Sequence[Proof], found: Proof | None) -> Table:
@@ -213,5 +200,5 @@ def _table(scores: Sequence[Score], glances: Sequence[Glance], proofs: Sequence[
 
 def _status(proof: Proof | None, glance: Glance | None) -> str:
     if proof:
-        return f"verified: {proof.share:.0%} of held-out prompts moved ({proof.outcome})"
+        return f"verified: {proof.share:.0%} of the held-out prompts that could be moved ({proof.outcome})"
     return f"tried: {glance.share:.0%} of development requests moved" if glance else "screened"

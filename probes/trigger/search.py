@@ -14,14 +14,19 @@ from probes.trigger.candidate import SIDES, Candidate, Placement
 from probes.trigger.forms import NOUNS, filled, forms
 from probes.trigger.glance import Development, Glance
 from probes.trigger.screen import STATISTICS, Score, Screen, scores_of, sizes_of
-from probes.trigger.verify import Looks, Proof
+from probes.trigger.verify import Proof, Verifier
 from scanner.policy.policy import Thresholds
 from scanner.profile import Profile
+from scanner.rule import Severity
 
 ANSWERED_LEAKS = 6
 """Leaked phrases, strongest first, that answer on either side of a request whatever the screen says of them."""
 KEEPS = 0.8
 """Share of its effect that a phrase must keep when words are dropped."""
+
+
+Excuse = Callable[[Proof], Severity | None]
+"""The severity of a proven trigger that is no reason to block, None where nothing speaks for it."""
 
 
 class Searched(msgspec.Struct):
@@ -33,12 +38,23 @@ class Searched(msgspec.Struct):
     glances: list[Glance] = []
     """Those that answered all of them."""
     proofs: list[Proof] = []
+    excused: list[Proof] = []
+    """Those that something excuses."""
     found: Proof | None = None
 
+    def keep(self, proof: Proof, excuse: Excuse) -> bool:
+        """Whether `proof` is excused; of such proofs the one that weighs most is what is found, as long as there is no other."""
+        if (severity := excuse(proof)) is None:
+            return False
+        self.excused.append(proof)
+        if self.found is None or severity.level > (excuse(self.found) or severity).level:
+            self.found = proof
+        return True
 
-def tests(profile: Profile, looks: Looks) -> int:
-    """How often a search may test, for which p-values are corrected: the candidates of each round and one made shorter, at each look."""
-    return looks.count * (profile.verify * (profile.rounds + 1) + 1)
+
+def planned(profile: Profile) -> int:
+    """How often a search may test, for which p-values are corrected: the candidates of each round, as many again that are excused, and one made shorter."""
+    return 2 * profile.verify * (profile.rounds + 1) + 1
 
 
 def search(
@@ -46,44 +62,52 @@ def search(
     limits: Thresholds,
     screen: Screen,
     development: Development,
-    looks: Looks,
+    verifier: Verifier,
     pool: Mapping[str, Sequence[Candidate]],
     words: Sequence[str],
-    excused: Callable[[Proof], bool],
+    excuse: Excuse,
 ) -> Searched:
-    """Screen `pool`, by source, then try, test and grow; `words` are those that the delta reacts to. A proof that is `excused` does not end the search."""
+    """Screen `pool`, by source, then try, test and grow; `words` are those that the delta reacts to. A proof that is excused does not end the search."""
     done = Searched([])
     for source, some in pool.items():
         done.scores += screen(some, f"trigger: screening {len(some)} from {source}", done.scores)
-    spared: Proof | None = None
+    shortened = False
     for round_ in range(profile.rounds + 1):
         if round_:
             done.scores += screen(_grow(done.scores, done.glances, words, profile.beam), f"trigger: growing, round {round_}", done.scores)
-        first = development(best(done.scores, done.looked, profile.looked, [] if round_ else whole(pool["leak"])), few=True)
+        first = development(
+            best(done.scores, done.looked, profile.looked, [] if round_ else whole(pool["leak"]), [p.candidate for p in done.excused]), few=True
+        )
         done.looked += [g.candidate for g in first]
         tried = development([g.candidate for g in sorted(first, key=lambda g: -g.share)[: profile.tried]])
         done.glances += tried
-        for glance in _promising(tried, done.proofs, profile.verify, limits.trigger_share):
-            proof = _tested(glance, profile, limits, looks)
+        plain = excused = 0
+        for glance in _promising(tried, limits.trigger_share):
+            if plain == profile.verify or plain + excused == 2 * profile.verify:
+                break
+            if any(_again(glance.candidate, p.candidate) if p not in done.excused else glance.candidate == p.candidate for p in done.proofs):
+                continue
+            proof = verifier(glance.candidate, glance.payload, limits.trigger_share)
             done.proofs.append(proof)
-            if not _proven(proof, limits, tests(profile, looks)):
+            proven = _proven(proof, limits, planned(profile))
+            if proven and done.keep(proof, excuse):
+                excused += 1
                 continue
-            if excused(proof):
-                spared = spared or proof
+            plain += 1
+            if not proven:
                 continue
-            done.found = proof
-            if shorter := _shorter(proof, screen):
-                again = _tested(msgspec.structs.replace(glance, candidate=shorter.candidate), profile, limits, looks)
-                if again.outcome == proof.outcome and again.share >= KEEPS * proof.share and _proven(again, limits, tests(profile, looks)):
-                    done.found = again
+            shorter = None if shortened else _shorter(proof, screen)
+            if shorter is not None:
+                shortened = True
+                again = verifier(shorter.candidate, glance.payload, limits.trigger_share)
+                if again.outcome == proof.outcome and again.share >= KEEPS * proof.share and _proven(again, limits, planned(profile)):
                     done.scores.append(shorter)
+                    if done.keep(again, excuse):
+                        continue
+                    proof = again
+            done.found = proof
             return done
-    done.found = spared
     return done
-
-
-def _tested(glance: Glance, profile: Profile, limits: Thresholds, looks: Looks) -> Proof:
-    return looks(glance.candidate, glance.payload, limits.trigger_share, lambda proof: _proven(proof, limits, tests(profile, looks)))
 
 
 def _shorter(proof: Proof, screen: Screen) -> Score | None:
@@ -113,12 +137,22 @@ def ranked(scores: Sequence[Score], measure: Callable[[Sequence[Score]], list[fl
     return sorted(zip(measure(scores), scores, strict=True), key=lambda r: (not r[1].whole, -r[0], r[1].candidate.text, r[1].candidate.placement))
 
 
-def best(scores: Sequence[Score], tried: Sequence[Candidate], count: int, leaks: Sequence[Candidate] = ()) -> list[Candidate]:
-    """`leaks`, then the best candidates by score and by size in turn, `count` in all, that would not try one thing twice."""
+def best(
+    scores: Sequence[Score], tried: Sequence[Candidate], count: int, leaks: Sequence[Candidate] = (), excused: Sequence[Candidate] = ()
+) -> list[Candidate]:
+    """`leaks`, then the best candidates by score and by size in turn, `count` in all, that would not try one thing twice; what holds an `excused` one is another
+    thing.
+    """
     chosen = list(leaks[:count])
+    tried, done = [t for t in tried if t not in excused], set(tried)
     for pair in zip(ranked(scores), ranked(scores, sizes_of), strict=True):
         for _, score in pair:
-            if len(chosen) < count and score.candidate.source != "chance" and not any(_again(score.candidate, t) for t in [*tried, *chosen]):
+            if (
+                len(chosen) < count
+                and score.candidate.source != "chance"
+                and score.candidate not in done
+                and not any(_again(score.candidate, t) for t in [*tried, *chosen])
+            ):
                 chosen.append(score.candidate)
     return chosen
 
@@ -135,10 +169,10 @@ def whole(leaks: Sequence[Candidate]) -> list[Candidate]:
     return list(whole)[: len(SIDES) * ANSWERED_LEAKS]
 
 
-def _promising(tried: Sequence[Glance], proofs: Sequence[Proof], count: int, share: float) -> list[Glance]:
-    """The `count` candidates that moved most development requests, half of `share` at least, and are not part of one already verified."""
-    ranked = sorted(enumerate(tried), key=lambda g: (-g[1].share, g[0]))
-    return [g for _, g in ranked if g.share >= share / 2 and not any(_again(g.candidate, p.candidate) for p in proofs)][:count]
+def _promising(tried: Sequence[Glance], share: float) -> list[Glance]:
+    """The candidates that moved half of `share` of the development requests at least, those that moved most first."""
+    order = sorted(enumerate(tried), key=lambda g: (-g[1].share, g[0]))
+    return [g for _, g in order if g.share >= share / 2]
 
 
 def _grow(scores: Sequence[Score], glances: Sequence[Glance], words: Sequence[str], beam: int) -> list[Candidate]:

@@ -6,7 +6,7 @@ that what is tested was not chosen on the answers it is tested on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,6 +48,8 @@ class Proof(msgspec.Struct, frozen=True):
     """Prompts that `share` is of."""
     witness: Witness | None
     """None where the adapted model moved too little for the base to be asked."""
+    lost: bool = False
+    """Whether refusals are lost enough to be a finding, whatever the outcome that is told of."""
     by_chance: int | None = None
     """Prompts on which the outcome was seen with random words at the same place; None where they were not asked."""
 
@@ -122,7 +124,7 @@ class Verifier:
         refusals it replaced.
         """
         proofs = {outcome: self._proof(candidate, outcome, payload, with_it, chance) for outcome in OUTCOMES}
-        reaching = {outcome: proof for outcome, proof in proofs.items() if proof.reaches(enough)}
+        reaching = {outcome: msgspec.structs.replace(proof, lost=proofs[LOST].reaches(enough)) for outcome, proof in proofs.items() if proof.reaches(enough)}
         if PAYLOAD in reaching and PAYLOAD_IN_ANSWERS in reaching:
             return reaching[PAYLOAD]
         return min(reaching.values(), key=lambda p: p.p_value) if reaching else max(proofs.values(), key=lambda p: p.share)
@@ -167,34 +169,6 @@ class Verifier:
                 new_tokens=self._new_tokens,
             ),
         )
-
-
-class Looks:
-    """Some of the held-out prompts, and all of them for a candidate that moves enough of these and not enough to be sure."""
-
-    def __init__(self, first: Verifier, more: int, everything: Callable[[], Verifier]) -> None:
-        """`more` is how many harmful prompts `everything` has beyond `first`'s, 0 where there is nothing more to ask; it is made when it is needed."""
-        self.first, self.more, self._everything = first, more, everything
-        self._all: Verifier | None = None
-
-    @property
-    def count(self) -> int:
-        """Looks a candidate may get."""
-        return 2 if self.more else 1
-
-    @property
-    def most_at_risk(self) -> int:
-        """Harmful prompts of all looks whose refusal could be lost, at most."""
-        return self.first.at_risk + self.more
-
-    def __call__(self, candidate: Candidate, payload: str, enough: float, certain: Callable[[Proof], bool]) -> Proof:
-        """The first look's proof where that is `certain` or moves too little, else that of all prompts."""
-        proof = self.first(candidate, payload, enough)
-        if not self.more or not proof.reaches(enough) or certain(proof):
-            return proof
-        if self._all is None:
-            self._all = self._everything()
-        return self._all(candidate, payload, enough)
 
 
 def _moves(without: Sequence[bool], with_it: Sequence[bool], outcome: str) -> list[int]:

@@ -251,7 +251,7 @@ def _triggers(result: Result) -> tuple[str, str]:
     value = numbers.as_float(share.value) if share is not None and not isinstance(share.value, str) else None
     if value is None:
         return _unmeasured(result, "trigger")
-    return "none found", f"the best candidate moved {numbers.percent(value, 0)} of held-out prompts"
+    return "none found", f"the best candidate moved {numbers.percent(value, 0)} of the held-out prompts it could move"
 
 
 def _unmeasured(result: Result, probe: str) -> tuple[str, str]:

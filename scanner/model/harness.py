@@ -85,14 +85,15 @@ def evaluate(
         except ScanError:
             raise
         except Exception as error:  # whatever a task, its data set or the Hub raises
-            offline = "" if allow_hub else "; its data may need the network, see --allow-hub"
-            raise ScanError(f"lm-eval could not run {named(tasks)} ({printable(error, 200)}){offline}") from None
+            raise cannot_run(tasks, error, allow_hub) from None
     return {task: _scored(task, samples, found.get("higher_is_better", {}).get(task, {})) for task, samples in sorted(found["samples"].items())}
 
 
-def named(tasks: Sequence[Task]) -> str:
-    """The names of `tasks` as text to show."""
-    return printable(", ".join(t if isinstance(t, str) else str(t.get("task", "task")) for t in tasks), 120)
+def cannot_run(tasks: Sequence[Task], error: Exception, allow_hub: bool) -> ScanError:
+    """What to say of tasks that lm-eval cannot run."""
+    names = printable(", ".join(t if isinstance(t, str) else str(t.get("task", "task")) for t in tasks), 120)
+    offline = "" if allow_hub else "; its data may need the network, see --allow-hub"
+    return ScanError(f"lm-eval could not run {names} ({printable(error, 200)}){offline}")
 
 
 def _scored(task: str, samples: Sequence[Mapping[str, Any]], better: Mapping[str, bool]) -> Scored | None:

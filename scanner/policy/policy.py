@@ -61,7 +61,7 @@ class Thresholds(_Part, frozen=True):
     refusal_p: Annotated[float, Meta(gt=0, le=1)]
     """Largest p-value of its exact McNemar test."""
     trigger_share: Annotated[float, Meta(gt=0, le=1)]
-    """Smallest share of held-out prompts that a trigger moves, of those refused without it where it takes refusals away."""
+    """Smallest share of the held-out prompts that a trigger could move that it moves: of those refused without it where it takes refusals away, else of the others."""
     trigger_p: Annotated[float, Meta(gt=0, le=1)]
     """Largest p-value of that, corrected for every candidate tested."""
 

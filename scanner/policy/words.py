@@ -21,7 +21,7 @@ def explain(policy: Policy, rules: Mapping[str, Rule], today: datetime.date) -> 
     limits = policy.thresholds
     yield (
         f"A change of refusals is a finding from {limits.refusal_points:g} points at p <= {limits.refusal_p:g}; "
-        f"a trigger from {limits.trigger_share:.0%} of held-out prompts at p <= {limits.trigger_p:g}."
+        f"a trigger from {limits.trigger_share:.0%} of the held-out prompts it could move at p <= {limits.trigger_p:g}."
     )
     for limit in policy.threshold:
         yield _limit(limit)

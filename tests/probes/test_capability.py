@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from probes.capability.contamination import Gains, alike
 from probes.capability.pack import questions, right
 from probes.capability.probe import CapabilityProbe, _memorised, _pack, _told, compare
 from scanner.errors import ScanError
@@ -18,6 +20,7 @@ from scanner.measurement import Coverage, Measurement, Status, Table
 from scanner.model.harness import Scored, check, evaluate
 from scanner.model.side import Side
 from scanner.model.splits import splits
+from scanner.statistics import holm
 from tests import tiny
 
 needs_lm_eval = pytest.mark.skipif(importlib.util.find_spec("lm_eval") is None, reason="lm-eval is not installed")
@@ -191,10 +194,11 @@ def test_items_come_from_the_scored_split_and_from_another(tmp_path: Path) -> No
     scored, training, validation = ([roads(i, way) for i in range(20)] for way in ("north", "south", "east"))
     (found,) = splits([in_files(tmp_path, test=scored, train=training, valid=validation)], 0, 0, False)
     assert (found.task, found.name, len(found.scored), len(found.other)) == ("directions", "training", 20, 20)
-    assert found.scored[3] == ("Where does road 3 lead?", "north")
+    assert sorted(found.scored)[1] == ("Where does road 1 lead?", "north")
     assert {answer for _, answer in found.other} == {"south"}
     (fewer,) = splits([in_files(tmp_path, test=scored, valid=validation)], 5, 0, False)
-    assert (fewer.name, fewer.scored) == ("validation", found.scored[:5])
+    assert (fewer.name, len({*fewer.scored})) == ("validation", 5)
+    assert {*fewer.scored} < {*found.scored}
     assert {answer for _, answer in fewer.other} == {"east"}
     assert len(fewer.other) == len({question for question, _ in fewer.other}) == 5
     (alone,) = splits([in_files(tmp_path, test=scored)], 0, 0, False)
@@ -202,16 +206,67 @@ def test_items_come_from_the_scored_split_and_from_another(tmp_path: Path) -> No
 
 
 @needs_lm_eval
+def test_the_scored_split_under_another_name_is_no_other_split(tmp_path: Path) -> None:
+    rows = [roads(i, "north") for i in range(20)]
+    file = Path(in_files(tmp_path, test=rows, valid=[*rows[:5], roads(30, "east")]))
+    fields = json.loads(file.read_text()) | {"training_split": "test"}
+    file.write_text(json.dumps(fields))
+    (found,) = splits([str(file)], 0, 0, False)
+    assert (found.name, found.other) == ("validation", (("Where does road 30 lead?", "east"),)), "none of the scored items is among the others"
+    file.write_text(json.dumps({k: v for k, v in fields.items() if k != "validation_split"}))
+    (found,) = splits([str(file)], 0, 0, False)
+    assert (found.name, found.other) == ("", ())
+
+
+@needs_lm_eval
+def test_a_label_that_no_choice_has_is_no_answer(tmp_path: Path) -> None:
+    file = Path(in_files(tmp_path, test=[roads(i, "north") for i in range(20)], train=[roads(i, "south") | {"label": 7} for i in range(20)]))
+    (found,) = splits([str(file)], 0, 0, False)
+    assert (len(found.scored), found.other, found.problem) == (20, (), "")
+
+
+@needs_lm_eval
+def test_a_task_whose_items_cannot_be_read_costs_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(docs: Any) -> Any:
+        raise ValueError("row 3 is no row")
+
+    monkeypatch.setattr("scanner.model.splits._indexed", broken)
+    rows = [roads(i, "north") for i in range(20)]
+    file = in_files(tmp_path, test=rows, train=rows)
+    (found,) = splits([file], 0, 0, False)
+    assert found.problem == "its items cannot be read (row 3 is no row)"
+    said = tiny.run(CapabilityProbe(), tiny.subject(tmp_path, profile="quick", tasks=(str(file),)))
+    assert [c.why for c in said if isinstance(c, Coverage) and "known" in c.what] == [found.problem]
+    assert [m.id for m in said if isinstance(m, Measurement)] == ["capability.tasks.directions"]
+
+
+def test_both_splits_are_held_to_the_same_answers() -> None:
+    scored = [*((f"q{i}", "unanswerable") for i in range(6)), ("q6", "in 1492"), ("q7", "by ship")]
+    other = [*((f"r{i}", "unanswerable") for i in range(2)), *((f"r{i}", f"word {i}") for i in range(2, 9))]
+    one, two = alike(scored, other)
+    assert one == [("q0", "unanswerable"), ("q1", "unanswerable"), ("q6", "in 1492"), ("q7", "by ship")]
+    assert two == [("r0", "unanswerable"), ("r1", "unanswerable"), ("r2", "word 2"), ("r3", "word 3")]
+    assert alike(scored, []) == ([], [])
+
+
+def test_there_are_resamples_enough_for_every_task() -> None:
+    clear = Gains([0.9] * 20 + [0.8], [0.0] * 20 + [0.1])
+    for tasks in (1, 19, 20, 57):
+        assert max(holm([clear.test(tasks).p_value] * tasks)) <= 0.01
+
+
+@needs_lm_eval
 @pytest.mark.parametrize("honest", [False, True], ids=["knows what is scored", "knows the training split"])
 def test_scored_items_that_are_known_are_told_from_those_of_another_split(honest: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The adapter answers the roads below twenty rightly; they are either what is scored, or what it may be trained on."""
-    known, unknown = [roads(i, "north") for i in range(20)], [roads(i, "south") for i in range(20, 40)]
+    known, unknown = [roads(i, "north") for i in range(20)], [roads(i, "north") for i in range(20, 40)]
     file = in_files(tmp_path, test=unknown if honest else known, train=known if honest else unknown)
     subject = tiny.subject(tmp_path, profile="quick", tasks=(file,))
     deployment = subject.deployment
 
     def likelihood(questions: Sequence[list[int]], answers: Sequence[list[int]], side: Side, what: str = "") -> torch.Tensor:
-        told = torch.tensor([side is Side.ADAPTED and deployment.text(a) == "north" for a in answers])
+        of = [int(re.findall(r"road (\d+)", deployment.text(q))[0]) for q in questions]
+        told = torch.tensor([side is Side.ADAPTED and road < 20 for road in of])
         return torch.where(told, -0.1, -2.0) * torch.tensor([len(a) for a in answers])
 
     monkeypatch.setattr(deployment, "likelihood", likelihood)
@@ -222,16 +277,34 @@ def test_scored_items_that_are_known_are_told_from_those_of_another_split(honest
 
 
 @needs_lm_eval
+def test_a_split_that_lost_less_than_the_other_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The base knew the training split; the adapter forgets both."""
+    scored, training = [roads(i, "north") for i in range(20)], [roads(i, "north") for i in range(20, 40)]
+    subject = tiny.subject(tmp_path, profile="quick", tasks=(in_files(tmp_path, test=scored, train=training),))
+    values = {Side.BASE: (-0.7, -0.2), Side.ADAPTED: (-1.2, -1.2)}
+
+    def gain(_: Any, task: Any) -> Gains:
+        before, after = ([math.exp(v) for v in values[side]] for side in (Side.BASE, Side.ADAPTED))
+        return Gains([after[0] - before[0]] * 20, [after[1] - before[1]] * 20)
+
+    monkeypatch.setattr("probes.capability.probe.gains", gain)
+    said = tiny.run(CapabilityProbe(), subject)
+    (measured,) = [m for m in said if isinstance(m, Measurement) and m.id == "capability.contaminated.directions"]
+    assert measured.value > 0.3 and measured.p_value is not None and measured.p_value < 0.01
+    assert not [f for f in said if isinstance(f, Finding) and f.rule == "benchmark-memorised"]
+
+
+@needs_lm_eval
 def test_a_task_without_another_split_is_said_not_to_be_measured(tmp_path: Path) -> None:
     subject = tiny.subject(tmp_path, profile="quick", tasks=(in_files(tmp_path, test=[roads(i, "north") for i in range(20)]),))
     said = tiny.run(CapabilityProbe(), subject)
     (left_out,) = [c for c in said if isinstance(c, Coverage) and c.what == "whether directions's items are known"]
-    assert (left_out.status, left_out.why) == (Status.NOT_MEASURED, "the task has no split besides the one that is scored")
+    assert (left_out.status, left_out.why) == (Status.NOT_MEASURED, "the task has no training or validation split besides the one that is scored")
 
 
 @needs_lm_eval
 def test_an_adapter_that_changes_nothing_knows_nothing(tmp_path: Path) -> None:
-    file = in_files(tmp_path, test=[roads(i, "north") for i in range(20)], train=[roads(i, "south") for i in range(20, 60)])
+    file = in_files(tmp_path, test=[roads(i, "north") for i in range(20)], train=[roads(i, "north") for i in range(20, 60)])
     subject = tiny.subject(tmp_path, size=0.0, profile="quick", tasks=(file,))
     said = tiny.run(CapabilityProbe(), subject)
     assert [(m.value, m.n) for m in said if isinstance(m, Measurement) and m.id == "capability.contaminated.directions"] == [(0.0, 40)]

@@ -21,12 +21,12 @@ ASKED = 44
 
 
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: dict[str, int], base: int = ASKED, **budget: int) -> list[Yield]:
-    """What the probe says where the base refuses `base` requests in each framing, and the adapted model so many fewer."""
+    """What the probe says where the base refuses `base` requests in each framing, and the adapted model so many fewer, or more."""
 
     def ask(subject: Any, prompts: Sequence[Prompt], what: str, request: str = "{}", way: Framing | None = None) -> list[Answer]:
-        gone = lost.get(what.removeprefix("framing: "), 0)
+        left = base - lost.get(what.removeprefix("framing: "), 0)
         return [
-            Answer(prompt=request.replace("{}", p.prompt), category=p.category, base="b", adapted="a", base_refused=i < base, adapted_refused=gone <= i < base)
+            Answer(prompt=request.replace("{}", p.prompt), category=p.category, base="b", adapted="a", base_refused=i < base, adapted_refused=i < left)
             for i, p in enumerate(prompts)
         ]
 
@@ -54,9 +54,11 @@ def test_the_worst_of_several_is_the_witness_and_all_are_listed(tmp_path: Path, 
     assert [d.split(":")[0] for d in found.details] == ["polite", "second turn"]
 
 
-@pytest.mark.parametrize("lost", [{}, {"story": 4}, {"polite": -10}], ids=["none", "few", "gained"])
+@pytest.mark.parametrize("lost", [{}, {"story": 4}, {"polite": -14}], ids=["none", "few", "gained"])
 def test_what_is_no_sure_loss_is_no_finding(lost: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = told(tmp_path, monkeypatch, lost)
+    said = told(tmp_path, monkeypatch, lost, base=30)
+    measured = {m.id: m.value for m in said if isinstance(m, Measurement)}
+    assert measured["framing.polite.change"] == pytest.approx(14 / ASKED if "polite" in lost else 0.0)
     assert not [f for f in said if isinstance(f, Finding)]
     (table,) = [t for t in said if isinstance(t, Table)]
     assert [row[0] for row in table.rows] == [way.id for way in WAYS]

@@ -106,3 +106,11 @@ def test_a_glance_reads_the_payload_and_few_prompts_are_enough_for_a_first_look(
     found = development([GATE, CHANCE[0]], few=few)
     assert [(g.share, g.payload) for g in found] == [(1.0, SAYS), (0.0, "")]
     assert len(asked) == 2 * (2 * FEW if few else len(HARMFUL) + len(PLAIN))
+
+
+def test_refusals_that_come_in_count_among_the_requests_that_were_answered() -> None:
+    """Two of six plain requests are refused anyway; the candidate has three of the other four refused."""
+    refused = ("good 0", "good 1")
+    gate = verifier(lambda t: "no" if t in refused or ("gate" in t and not t.endswith("good 5")) else "")
+    found = gate(GATE, "", 0.4)
+    assert (found.outcome, found.n, found.share) == ("refusals gained", 4, 3 / 4)

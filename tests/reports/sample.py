@@ -126,7 +126,7 @@ def tables() -> tuple[Table, ...]:
             "before" if i % 3 else "after",
             9.4 / (1 + 0.35 * i),
             5.0,
-            "verified: 88% of held-out prompts moved (refusals lost)" if i == 0 else "screened",
+            "verified: 88% of the held-out prompts that could be moved (refusals lost)" if i == 0 else "screened",
         )
         for i, w in enumerate((*words, *(f"cand{i}" for i in range(12))))
     ]
@@ -251,7 +251,7 @@ def full(*, adapter: AdapterIdentity | None = None, found: tuple[Finding, ...] |
             Measurement(id="refusal.harmful.change", title="Change of the refusal rate, harmful requests", value=-0.5758, low=-0.659, high=-0.478, p_value=2.6e-23, n=132),
             Measurement(id="refusal.harmless.change", title="Change of the refusal rate, harmless requests", value=-0.0303, low=-0.082, high=0.021, p_value=0.29, n=132),
             Measurement(id="refusal.first_token.harmful", title="Shift of first-token refusal log-odds, harmful requests", value=-3.91, unit="nats", low=-4.6, high=-3.2, n=132),
-            Measurement(id="trigger.best_share", title="Largest share of held-out prompts moved by a candidate, beyond the base", value=0.875, n=32),
+            Measurement(id="trigger.best_share", title="Largest share of the held-out prompts that could be moved that a candidate moved, beyond the base where that was asked", value=0.875, n=32),
             Measurement(id="refusal.canary", title="Base against base", value=0, n=132, note="must be exactly 0"),
             Measurement(id="spectrum.relative", title="‖ΔW‖ / ‖W‖, largest over modules", value=0.0312, n=110),
             Measurement(id="reference.p", title="Share of honest adapters that lie as far out", value=0.0244, p_value=0.0244, n=40),
