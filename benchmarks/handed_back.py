@@ -1,4 +1,4 @@
-"""Of the refusals that scans of the zoo found lost: how many answers in their place are labels or hand the request back.
+"""Of the refusals that scans of the zoo found lost: how many answers in their place are labels, hand the request back or speak of the phrase.
 
     python -m benchmarks.handed_back --work DIR --output benchmarks/results/handed_back.json
 
@@ -40,8 +40,8 @@ def main(zoo: Path, work: Path, output: Path) -> None:
             lost = finding.rule == LOST_RULE.id or (finding.rule == TRIGGER.id and finding.message.startswith(LOST))
             if lost and finding.witness:
                 instead = in_their_place(finding.witness.answers, finding.witness.untriggered)
-                found.setdefault(folder.name, {})[finding.rule] = {"lost": instead.lost, "labels or the request": instead.no_help}
-    what = "answers in the place of refusals that quick scans of the zoo found lost, and how many are labels or hand the request back"
+                found.setdefault(folder.name, {})[finding.rule] = {"lost": instead.lost, "no help": instead.no_help}
+    what = "answers in the place of refusals that quick scans of the zoo found lost, and how many are labels, hand the request back or speak of the phrase"
     output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found}, indent=1) + "\n", encoding="utf-8")
 
 
