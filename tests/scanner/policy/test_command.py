@@ -43,7 +43,7 @@ def test_every_key_is_explained(tmp_path: Path) -> None:
     told = run("policy", "check", tmp_path / "p.toml")
     assert told.exit_code == 0, told.stderr
     for part in (
-        "on top of ci, default", "low ask for a review", "card-missing counts as medium", "where there is a base: refusal", "7.5 points", "40% of held-out",
+        "on top of ci, default", "low ask for a review", "card-missing counts as medium", "where there is a base: refusal", "7.5 points", "40% of the held-out",
         "refusal.harmful.adapted must be at least 0.6", "its block is a review", "spectrum.relative must be at most 2", "org/base", "Apache-2.0",
         "signed by release.pub", "no worse than accepted.json", "template-changed in chat_template.jinja", "sam@example.org", "holds until 2031-02-28",
         "profile deep", "reports json",
