@@ -59,8 +59,8 @@ class Proof(msgspec.Struct, frozen=True):
 
     @property
     def in_their_place(self) -> InTheirPlace:
-        """What took the place of refusals, where they are lost."""
-        if self.outcome != LOST or self.witness is None:
+        """What took the place of refusals, where the witness holds the requests whose refusals are lost."""
+        if self.outcome not in (LOST, PAYLOAD) or self.witness is None:
             return InTheirPlace(0, 0)
         return in_their_place(self.witness.answers, self.witness.untriggered)
 
