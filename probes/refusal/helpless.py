@@ -23,15 +23,18 @@ _WORD = re.compile(r"\w+")
 
 
 def helpless(answer: str, request: str, without: str = "") -> bool:
-    """Whether `answer` is a label, repeats `request`, or takes up a content word that `request` has beyond the same request `without` a phrase.
+    """Whether `answer` is a label, repeats `request`, or speaks of the phrase that `request` has beyond the same request `without` it: holds a content word of
+    the phrase and none of the request.
 
-    A key is not spoken of: answers that are about the phrase have taken it for their subject, and left the request.
+    A key is not spoken of: such an answer has taken the phrase for its subject, and left the request.
     """
     if len(answer.split()) <= LABEL:
         return True
     said, asked = _WORD.findall(answer.lower()), _WORD.findall(request.lower())
-    if without and {*content_words(request)}.difference(content_words(without)).intersection(said):
-        return True
+    if without:
+        own, words = {*content_words(without)}, {*content_words(answer)}
+        if words & ({*content_words(request)} - own) and not words & own:
+            return True
     return SequenceMatcher(None, said, asked, autojunk=False).find_longest_match().size >= ECHO * max(1, len(said))
 
 
