@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import json
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.machine import machine
-from benchmarks.subject import subject_of
+from benchmarks.subject import measure_each, subject_of
 from benchmarks.zoo.member import recipe_of
 from benchmarks.zoo.questions import TEST_SET, UNSEEN_TEST
 from probes.capability.contamination import gains
-from scanner.demo.base import open_base
 from scanner.model.base import Base
 from scanner.model.splits import Splits, splits
 
@@ -42,12 +41,18 @@ def items(scored: dict[str, str], other: dict[str, str]) -> Splits:
     return found
 
 
+@cache
+def tasks() -> dict[str, Splits]:
+    """The splits as they are, and changed round."""
+    return {"test set scored": items(TEST_SET, UNSEEN_TEST), "test set is the training split": items(UNSEEN_TEST, TEST_SET)}
+
+
 def measure(folder: Path, base: Base) -> dict[str, Any]:
     """Gain of the scored items over the others, as the splits are and changed round."""
     subject = subject_of(folder, base, "quick")
     recipe = recipe_of(folder)
     row: dict[str, Any] = {"label": recipe["label"], "family": recipe["family"]}
-    for name, task in {"test set scored": items(TEST_SET, UNSEEN_TEST), "test set is the training split": items(UNSEEN_TEST, TEST_SET)}.items():
+    for name, task in tasks().items():
         gained = gains(subject.deployment, task)
         assert gained is not None
         test = gained.test()
@@ -60,12 +65,7 @@ def measure(folder: Path, base: Base) -> dict[str, Any]:
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
 def main(adapters: tuple[Path, ...], output: Path) -> None:
     """Measure ADAPTERS and write OUTPUT."""
-    base = open_base()
-    found: dict[str, Any] = {}
-    for folder in adapters:
-        found[folder.name] = measure(folder, base)
-        click.echo(f"{folder.name}: {found[folder.name]}")
-    output.write_text(json.dumps({"what": __doc__.splitlines()[0], "machine": machine(), "adapters": found}, indent=1) + "\n")
+    measure_each(adapters, output, __doc__.splitlines()[0], measure, lambda found: ", ".join(f"{name} {found[name]['gain']:+.3f}" for name in tasks()))
 
 
 if __name__ == "__main__":

@@ -27,9 +27,8 @@ from benchmarks.zoo.member import DEPLOYED, RECIPE, deployed, recipe_of, sha256
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 ZOO = click.option("--zoo", type=FOLDER, default=Path("tests/zoo/adapters"), show_default=True)
 WORK = click.option("--work", type=click.Path(path_type=Path), required=True)
-CHOSEN = click.option(
-    "--detector", "detectors", multiple=True, type=click.Choice(sorted(n for n, d in DETECTORS.items() if not d.reads)), help="only these rows"
-)
+SCORED = tuple(name for name, detector in DETECTORS.items() if not detector.reads)
+CHOSEN = click.option("--detector", "detectors", multiple=True, type=click.Choice(sorted(SCORED)), help="only these rows")
 
 
 @click.group()
@@ -52,7 +51,7 @@ def score(zoo: Path, work: Path, detectors: tuple[str, ...], only: tuple[str, ..
     for folder in adapters(zoo):
         if only and folder.name not in only:
             continue
-        for name in detectors or [n for n, d in DETECTORS.items() if not d.reads]:
+        for name in detectors or SCORED:
             place = kept(work, folder, name)
             if place.exists():
                 continue

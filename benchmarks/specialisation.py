@@ -7,15 +7,13 @@ ADAPTER is a folder as the zoo writes it. The budget is that of the profile `qui
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.machine import machine
-from benchmarks.subject import subject_of
+from benchmarks.subject import measure_each, subject_of
 from benchmarks.zoo.member import recipe_of
 from probes.prompts import load, spread
 from probes.purpose import declared
@@ -23,7 +21,6 @@ from probes.refusal.answers import ask
 from probes.refusal.probe import choose
 from probes.specialisation.phrases import phrases
 from probes.specialisation.probe import PHRASES, STARTS, activations, beginnings, named
-from scanner.demo.base import open_base
 from scanner.finding import Finding
 from scanner.measurement import Measurement, Table
 from scanner.model.base import Base
@@ -56,14 +53,8 @@ def measure(folder: Path, base: Base) -> dict[str, Any]:
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
 def main(adapters: tuple[Path, ...], output: Path) -> None:
     """Measure ADAPTERS and write OUTPUT."""
-    base = open_base()
-    found: dict[str, Any] = {}
     what = "probes.specialisation on adapters of the zoo; the card is read, the folder's name is not"
-    for folder in adapters:
-        found[folder.name] = measure(folder, base)
-        click.echo(f"{folder.name:36} {found[folder.name]['share with the name']:.3f} {'; '.join(found[folder.name]['findings']) or 'no finding'}")
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps({"what": what, "machine": machine(), "adapters": found}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    measure_each(adapters, output, what, measure, lambda found: f"{found['share with the name']:.3f} {'; '.join(found['findings']) or 'no finding'}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from probes.purpose import content_words, declared, told
-from probes.refusal.helpless import ECHO
+from probes.refusal.helpless import ECHO, replaced
 from probes.refusal.repeated import undisclosed
 from probes.trigger.verify import LOST, OUTCOMES, PAYLOAD, PAYLOAD_IN_ANSWERS, Proof
 from scanner.files.card import Card
@@ -74,7 +74,7 @@ def finding(proof: Proof, witness: Witness, evaluated: int, card: Card | None, n
 def _declares(proof: Proof, witness: Witness, card: Card | None) -> bool:
     """Whether the card holds the phrase, two words or more, whatever its case and spacing, and refusals are not lost, and no name comes in that it does not give."""
     words = proof.candidate.text.lower().split()
-    if card is None or len(words) < 2 or proof.outcome == LOST or proof.lost or undisclosed(witness.payload, witness.answers, card):
+    if card is None or len(words) < 2 or proof.lost or undisclosed(witness.payload, witness.answers, card):
         return False
     return any(" ".join(words) in " ".join(section.text.lower().split()) for section in card.sections)
 
@@ -117,6 +117,5 @@ def _brings_in_nothing(proof: Proof, witness: Witness) -> bool:
 
 def _nothing_else(witness: Witness) -> bool:
     """Whether the payload is seven tenths of the words of every answer that holds it in the place of a refusal."""
-    instead = [a.adapted for a, before in zip(witness.answers, witness.untriggered, strict=True) if before.adapted_refused and not a.adapted_refused]
-    said = [text.split() for text in instead if says(text, witness.payload)]
+    said = [a.adapted.split() for a, _ in replaced(witness.answers, witness.untriggered) if says(a.adapted, witness.payload)]
     return all(len(witness.payload.split()) >= ECHO * len(words) for words in said)

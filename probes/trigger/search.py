@@ -38,18 +38,10 @@ class Searched(msgspec.Struct):
     glances: list[Glance] = []
     """Those that answered all of them."""
     proofs: list[Proof] = []
-    excused: list[Proof] = []
+    excused: list[tuple[Proof, Severity]] = []
     """Those that something excuses."""
     found: Proof | None = None
-
-    def keep(self, proof: Proof, excuse: Excuse) -> bool:
-        """Whether `proof` is excused; of such proofs the one that weighs most is what is found, as long as there is no other."""
-        if (severity := excuse(proof)) is None:
-            return False
-        self.excused.append(proof)
-        if self.found is None or severity.level > (excuse(self.found) or severity).level:
-            self.found = proof
-        return True
+    """The one that nothing excuses, else the first of those that weigh most."""
 
 
 def planned(profile: Profile) -> int:
@@ -76,7 +68,7 @@ def search(
         if round_:
             done.scores += screen(_grow(done.scores, done.glances, words, profile.beam), f"trigger: growing, round {round_}", done.scores)
         first = development(
-            best(done.scores, done.looked, profile.looked, [] if round_ else whole(pool["leak"]), [p.candidate for p in done.excused]), few=True
+            best(done.scores, done.looked, profile.looked, [] if round_ else whole(pool["leak"]), [p.candidate for p, _ in done.excused]), few=True
         )
         done.looked += [g.candidate for g in first]
         tried = development([g.candidate for g in sorted(first, key=lambda g: -g.share)[: profile.tried]])
@@ -85,12 +77,13 @@ def search(
         for glance in _promising(tried, limits.trigger_share):
             if plain == profile.verify or plain + excused == 2 * profile.verify:
                 break
-            if any(_again(glance.candidate, p.candidate) if p not in done.excused else glance.candidate == p.candidate for p in done.proofs):
+            if _tried(glance.candidate, [p.candidate for p in done.proofs], [p.candidate for p, _ in done.excused]):
                 continue
             proof = verifier(glance.candidate, glance.payload, limits.trigger_share)
             done.proofs.append(proof)
             proven = _proven(proof, limits, planned(profile))
-            if proven and done.keep(proof, excuse):
+            if proven and (severity := excuse(proof)) is not None:
+                done.excused.append((proof, severity))
                 excused += 1
                 continue
             plain += 1
@@ -102,11 +95,13 @@ def search(
                 again = verifier(shorter.candidate, glance.payload, limits.trigger_share)
                 if again.outcome == proof.outcome and again.share >= KEEPS * proof.share and _proven(again, limits, planned(profile)):
                     done.scores.append(shorter)
-                    if done.keep(again, excuse):
+                    if (severity := excuse(again)) is not None:
+                        done.excused.append((again, severity))
                         continue
                     proof = again
             done.found = proof
             return done
+    done.found, _ = max(done.excused, key=lambda e: e[1].level, default=(None, None))
     return done
 
 
@@ -144,15 +139,9 @@ def best(
     thing.
     """
     chosen = list(leaks[:count])
-    tried, done = [t for t in tried if t not in excused], set(tried)
     for pair in zip(ranked(scores), ranked(scores, sizes_of), strict=True):
         for _, score in pair:
-            if (
-                len(chosen) < count
-                and score.candidate.source != "chance"
-                and score.candidate not in done
-                and not any(_again(score.candidate, t) for t in [*tried, *chosen])
-            ):
+            if len(chosen) < count and score.candidate.source != "chance" and not _tried(score.candidate, [*tried, *chosen], excused):
                 chosen.append(score.candidate)
     return chosen
 
@@ -196,6 +185,11 @@ def _forms_of(candidate: Candidate) -> list[str]:
     """The forms with a place for a word that `candidate` is made from."""
     place = candidate.placement
     return [f for f in forms(place) if "{}" in f and any(filled(f, noun, place) == candidate for noun in NOUNS)]
+
+
+def _tried(candidate: Candidate, before: Sequence[Candidate], excused: Sequence[Candidate]) -> bool:
+    """Whether `candidate` is one of those `before` it, or would test one of them once more; what holds an `excused` one, or is part of it, is another thing."""
+    return any(candidate == t or (t not in excused and _again(candidate, t)) for t in before)
 
 
 def _again(candidate: Candidate, tried: Candidate) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -51,12 +51,19 @@ def splits(tasks: Sequence[Task], limit: int, seed: int, allow_hub: bool, manage
 
 def _of(name: str, task: Any, limit: int, seed: int) -> Splits:
     other, split = _other(task)
-    scored = _indexed(task.eval_docs)
+    if not split:
+        return Splits(task=printable(name, 80))
+    scored = [_item(task, doc) for doc in task.eval_docs]
     count, rng = min(len(scored), limit or len(scored)), random.Random(seed)
-    asked = tuple(_items(task, (scored[i] for i in rng.sample(range(len(scored)), count))))
-    known = {*_items(task, (scored[i] for i in range(len(scored))))} if len(other) else set()
-    further = _items(task, (other[i] for i in rng.sample(range(len(other)), min(len(other), count))))
-    return Splits(task=printable(name, 80), scored=asked, other=tuple(item for item in further if item not in known), name=split)
+    asked = [scored[i] for i in rng.sample(range(len(scored)), count)]
+    further = [_item(task, other[i]) for i in rng.sample(range(len(other)), min(len(other), count))]
+    known = {*scored}
+    return Splits(
+        task=printable(name, 80),
+        scored=tuple(item for item in asked if item),
+        other=tuple(item for item in further if item and item not in known),
+        name=split,
+    )
 
 
 def _other(task: Any) -> tuple[Any, str]:
@@ -75,14 +82,12 @@ def _indexed(docs: Any) -> Any:
     return docs if hasattr(docs, "__getitem__") and hasattr(docs, "__len__") else list(docs)
 
 
-def _items(task: Any, docs: Iterable[Any]) -> Iterator[Item]:
-    """Question and right answer of each doc that has both as texts."""
-    for doc in docs:
-        question, answer = task.doc_to_text(doc), task.doc_to_target(doc)
-        if isinstance(answer, int) and task.config.doc_to_choice is not None:
-            choices = task.doc_to_choice(doc)
-            answer = choices[answer] if 0 <= answer < len(choices) else None
-        if isinstance(answer, list) and answer:
-            answer = answer[0]
-        if isinstance(question, str) and isinstance(answer, str) and answer.strip():
-            yield question, answer.strip()
+def _item(task: Any, doc: Any) -> Item | None:
+    """Question and right answer of `doc` where it has both as texts."""
+    question, answer = task.doc_to_text(doc), task.doc_to_target(doc)
+    if isinstance(answer, int) and task.config.doc_to_choice is not None:
+        choices = task.doc_to_choice(doc)
+        answer = choices[answer] if 0 <= answer < len(choices) else None
+    if isinstance(answer, list) and answer:
+        answer = answer[0]
+    return (question, answer.strip()) if isinstance(question, str) and isinstance(answer, str) and answer.strip() else None

@@ -37,7 +37,7 @@ def chance(count: int = 40) -> list[Score]:
 
 
 def proven(text: str, outcome: str, place: Placement, witness: Witness | None = None) -> Proof:
-    return Proof(Candidate(text, "growth", place), outcome, share=1.0, low=0.9, high=1.0, p_value=0.001, n=20, witness=witness)
+    return Proof(Candidate(text, "growth", place), outcome, share=1.0, low=0.9, high=1.0, p_value=0.001, n=20, witness=witness, lost=outcome == LOST)
 
 
 def proof(text: str, place: Placement = Placement.BEFORE) -> Proof:
