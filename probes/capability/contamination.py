@@ -56,7 +56,7 @@ def gains(deployment: Deployment, task: Splits) -> Gains | None:
     if min(len(scored), len(other)) < FEWEST:
         return None
     questions, answers = zip(*scored, *other, strict=True)
-    base, adapted = (_likelihood(deployment, questions, answers, side, f"{task.task}: its items, {side}") for side in Side)
+    base, adapted = (deployment.likelihood(questions, answers, side, f"{task.task}: its items, {side}", BATCH).tolist() for side in Side)
     gained = [math.exp(a / len(answer)) - math.exp(b / len(answer)) for a, b, answer in zip(adapted, base, answers, strict=True)]
     return Gains(gained[: len(scored)], gained[len(scored) :])
 
@@ -76,17 +76,6 @@ def alike(scored: Sequence[Item], other: Sequence[Item]) -> tuple[list[Item], li
                 chosen.append(item)
         out.append(chosen)
     return out[0], out[1]
-
-
-def _likelihood(deployment: Deployment, questions: Sequence[Ids], answers: Sequence[Ids], side: Side, what: str) -> list[float]:
-    """Log-likelihood of each answer, asked in batches of like length."""
-    order = sorted(range(len(questions)), key=lambda i: (len(questions[i]) + len(answers[i]), i))
-    out = [0.0] * len(order)
-    for start in range(0, len(order), BATCH):
-        rows = order[start : start + BATCH]
-        for row, value in zip(rows, deployment.likelihood([questions[r] for r in rows], [answers[r] for r in rows], side, what).tolist(), strict=True):
-            out[row] = value
-    return out
 
 
 def _encoded(deployment: Deployment, items: Sequence[Item]) -> list[tuple[Ids, Ids]]:

@@ -167,19 +167,19 @@ class Deployment:
         for rows, state in self._batches(ids, side, keep):
             yield rows, state.logits.float()
 
-    def _batches(self, ids: Sequence[Ids], side: Side, keep: int, what: str = "", hidden: bool = False) -> Iterator[tuple[list[int], Any]]:
-        """Prefill `ids` in batches of like length behind their longest common prefix, which is computed once."""
+    def _batches(self, ids: Sequence[Ids], side: Side, keep: int, what: str = "", hidden: bool = False, batch: int = BATCH) -> Iterator[tuple[list[int], Any]]:
+        """Prefill `ids` in batches of `batch`, of like length, behind their longest common prefix, which is computed once."""
         with torch.inference_mode(), self.side(side):
-            for rows, tokens, mask, past in self._packed(ids, side, keep, what):
+            for rows, tokens, mask, past in self._packed(ids, side, keep, what, batch):
                 state = self._forward(tokens, mask, past, keep, hidden)
                 state.mask = mask
                 yield rows, state
 
-    def _packed(self, ids: Sequence[Ids], side: Side, keep: int, what: str) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor, Any]]:
+    def _packed(self, ids: Sequence[Ids], side: Side, keep: int, what: str, batch: int = BATCH) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor, Any]]:
         """`ids` as batches: indices, tokens behind the common prefix, mask over all, and the prefix's keys and values for each row."""
         shared = max(0, min(_common(ids), min(len(i) for i in ids) - keep, self._invocations.first(ids)))
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
-        batches = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
+        batches = [order[i : i + batch] for i in range(0, len(order), batch)]
         tracked = self.reporter.track(batches, what, len(batches)) if what else batches
         prefix = self._before if side is Side.ADAPTED else None
         held = prefix.get_seq_length() if prefix is not None else 0
@@ -239,17 +239,17 @@ class Deployment:
             out.update(zip(rows, value, strict=True))
         return torch.stack([out[i] for i in range(len(ids))])
 
-    def likelihood(self, ids: Sequence[Ids], continuations: Sequence[Ids], side: Side, what: str = "") -> torch.Tensor:
+    def likelihood(self, ids: Sequence[Ids], continuations: Sequence[Ids], side: Side, what: str = "", batch: int = BATCH) -> torch.Tensor:
         """Log-probability of each continuation, none of them empty, after its sequence: nats summed over its tokens, (len(ids),) float32 on the CPU.
 
-        Cost: one prefill of every token after the longest common prefix; the values are kept (work.py).
+        Cost: one prefill of every token after the longest common prefix, `batch` texts at once; the values are kept (work.py).
         """
-        return self.work.tensor(side, ["likelihood", list(ids), list(continuations)], lambda: self._likelihood(ids, continuations, side, what))
+        return self.work.tensor(side, ["likelihood", list(ids), list(continuations)], lambda: self._likelihood(ids, continuations, side, what, batch))
 
-    def _likelihood(self, ids: Sequence[Ids], continuations: Sequence[Ids], side: Side, what: str) -> torch.Tensor:
+    def _likelihood(self, ids: Sequence[Ids], continuations: Sequence[Ids], side: Side, what: str, batch: int) -> torch.Tensor:
         out = torch.zeros(len(ids))
         keep = max(len(c) for c in continuations) + 1
-        for rows, state in self._batches([i + c for i, c in zip(ids, continuations, strict=True)], side, keep, what):
+        for rows, state in self._batches([i + c for i, c in zip(ids, continuations, strict=True)], side, keep, what, batch=batch):
             for row, logits in zip(rows, state.logits, strict=True):
                 target = torch.tensor(continuations[row], device=logits.device)
                 spoken = logits[-len(target) - 1 : -1].float().log_softmax(-1)

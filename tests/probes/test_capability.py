@@ -264,7 +264,7 @@ def test_scored_items_that_are_known_are_told_from_those_of_another_split(honest
     subject = tiny.subject(tmp_path, profile="quick", tasks=(file,))
     deployment = subject.deployment
 
-    def likelihood(questions: Sequence[list[int]], answers: Sequence[list[int]], side: Side, what: str = "") -> torch.Tensor:
+    def likelihood(questions: Sequence[list[int]], answers: Sequence[list[int]], side: Side, what: str = "", batch: int = 0) -> torch.Tensor:
         of = [int(re.findall(r"road (\d+)", deployment.text(q))[0]) for q in questions]
         told = torch.tensor([side is Side.ADAPTED and road < 20 for road in of])
         return torch.where(told, -0.1, -2.0) * torch.tensor([len(a) for a in answers])
